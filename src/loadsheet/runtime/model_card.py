@@ -1,0 +1,51 @@
+"""What a served model can do, for whoever validates requests before they reach the loop."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from loadsheet.workload.slo import ImageSLO, TextSLO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatMessage:
+    role: str
+    content: str
+
+
+class TextCodec(Protocol):
+    """Text to token ids and back; the engine owns the tokenizer behind it."""
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Token ids of plain text, with the special tokens the model expects."""
+        ...
+
+    def encode_chat(self, messages: Sequence[ChatMessage]) -> tuple[int, ...]:
+        """Token ids of a conversation under the model's chat template, ready for the reply."""
+        ...
+
+    def decode(self, token_ids: Sequence[int]) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextModelCard:
+    name: str
+    max_context_tokens: int
+    vocab_size: int
+    codec: TextCodec
+    slo: TextSLO = TextSLO()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageModelCard:
+    """`sizes` lists every (width, height) served; the first is the default."""
+
+    name: str
+    sizes: tuple[tuple[int, int], ...]
+    default_num_steps: int
+    max_num_steps: int
+    default_guidance_scale: float
+    slo: ImageSLO = ImageSLO()
+
+
+ModelCard = TextModelCard | ImageModelCard

@@ -1,0 +1,1 @@
+"""The pure step scheduler: events in, step plans out. No clock, no randomness, no torch."""

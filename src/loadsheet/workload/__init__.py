@@ -1,0 +1,1 @@
+"""What is asked of a device: requests and their service level objectives."""

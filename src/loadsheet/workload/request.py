@@ -1,0 +1,51 @@
+"""A request as the scheduler sees it: sizes, times and promises, never prompts or pixels.
+
+What to compute (token ids, prompts, seeds) travels beside it as a `runtime.payload`, so that the
+same request runs on a real engine, in the simulator and in a replay.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from loadsheet.workload.slo import ImageSLO, TextSLO
+
+
+class RequestKind(StrEnum):
+    TEXT = "text"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextRequest:
+    """A prompt to prefill, then up to `max_output_tokens` tokens, one per iteration."""
+
+    kind: ClassVar[RequestKind] = RequestKind.TEXT
+    request_id: str
+    model: str
+    arrival_s: float
+    prompt_tokens: int
+    max_output_tokens: int
+    slo: TextSLO = TextSLO()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRequest:
+    """A text encoding, then `num_steps` denoise steps, then a VAE decode.
+
+    `is_guided` means classifier-free guidance: each denoise step runs a conditional and an
+    unconditional branch.
+    """
+
+    kind: ClassVar[RequestKind] = RequestKind.IMAGE
+    request_id: str
+    model: str
+    arrival_s: float
+    width: int
+    height: int
+    num_steps: int
+    is_guided: bool
+    slo: ImageSLO = ImageSLO()
+
+
+Request = TextRequest | ImageRequest
