@@ -1,7 +1,7 @@
 """Every error a user can meet, as one tree.
 
     LoadsheetError
-    ├── ConfigError        a setting, flag or file is wrong: says the value, the limit, the next step
+    ├── ConfigError        a setting, flag or file is wrong: says value, limit and next step
     ├── SpecError          a model description is unknown or incomplete
     ├── AssetError         a model or data file is missing, damaged or cannot be fetched
     ├── CapacityError      a request or model can never fit in what was configured

@@ -1,0 +1,1 @@
+"""What work costs: bytes by owner."""
