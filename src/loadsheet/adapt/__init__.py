@@ -1,0 +1,1 @@
+"""Training and adaptation: the default image model, and later styles and classifiers."""
