@@ -18,6 +18,7 @@ class RejectReason(StrEnum):
     TOO_LARGE = "too_large"  # can never fit
     UNKNOWN_MODEL = "unknown_model"
     DRAINING = "draining"  # the server is going away
+    INVALID = "invalid"  # an empty prompt, no steps, an id in use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from loadsheet.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextLimits:
@@ -15,6 +17,17 @@ class TextLimits:
     max_waiting: int = 256
     max_chunk_tokens: int = 512
 
+    def __post_init__(self) -> None:
+        _check_positive(
+            self.model,
+            num_blocks=self.num_blocks,
+            block_tokens=self.block_tokens,
+            max_context_tokens=self.max_context_tokens,
+            max_num_seqs=self.max_num_seqs,
+            max_waiting=self.max_waiting,
+            max_chunk_tokens=self.max_chunk_tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSize:
@@ -23,6 +36,9 @@ class ImageSize:
     width: int
     height: int
     state_bytes: int
+
+    def __post_init__(self) -> None:
+        _check_positive("an image size", width=self.width, height=self.height)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +52,39 @@ class ImageLimits:
     max_steps: int = 100
     max_waiting: int = 64
 
+    def __post_init__(self) -> None:
+        _check_positive(
+            self.model,
+            num_sizes=len(self.sizes),
+            max_batch=self.max_batch,
+            max_steps=self.max_steps,
+            max_waiting=self.max_waiting,
+        )
+
+    def state_bytes(self, width: int, height: int) -> int | None:
+        """What one request of this size keeps; None when the size is not offered."""
+        for size in self.sizes:
+            if (size.width, size.height) == (width, height):
+                return size.state_bytes
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLimits:
+    """Model names are unique within a kind."""
+
     text: tuple[TextLimits, ...] = ()
     images: tuple[ImageLimits, ...] = ()
     num_lanes: int = 1
+
+    def __post_init__(self) -> None:
+        _check_positive("a device", num_lanes=self.num_lanes)
+        for models in ([one.model for one in self.text], [one.model for one in self.images]):
+            if len(set(models)) < len(models):
+                raise ConfigError(f"model names {models} repeat; give each model its own name")
+
+
+def _check_positive(owner: str, **values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ConfigError(f"{name} of {owner} is {value}; it must be at least 1")

@@ -1,0 +1,51 @@
+"""Cache blocks of one text model: promised at start, handed out one by one as a sequence grows.
+
+    |<------------------ num_blocks ------------------>|
+    |  granted (ids in use)  |  promised  |  available |
+                             |<------- free ids ------>|
+
+A sequence starts only when its worst case fits into `available`, so growth can never fail and no
+running sequence is ever evicted.
+"""
+
+
+class BlockPool:
+    __slots__ = ("_free_ids", "_promised", "num_blocks")
+
+    def __init__(self, num_blocks: int) -> None:
+        self.num_blocks = num_blocks
+        self._free_ids = list(range(num_blocks - 1, -1, -1))  # a stack: the lowest id leaves first
+        self._promised = 0
+
+    @property
+    def num_available(self) -> int:
+        """Blocks that are neither granted nor promised."""
+        return len(self._free_ids) - self._promised
+
+    @property
+    def num_granted(self) -> int:
+        return self.num_blocks - len(self._free_ids)
+
+    def reserve(self, num_blocks: int) -> bool:
+        """Promise blocks to a sequence; False, and nothing changes, when they are not there."""
+        if num_blocks > self.num_available:
+            return False
+        self._promised += num_blocks
+        return True
+
+    def grant(self, num_blocks: int) -> tuple[int, ...]:
+        """Hand out promised blocks."""
+        assert num_blocks <= self._promised, f"{num_blocks} of {self._promised} promised blocks"
+        self._promised -= num_blocks
+        return tuple(self._free_ids.pop() for _ in range(num_blocks))
+
+    def release(self, block_ids: list[int], num_promised: int) -> None:
+        """Take back a sequence's blocks and what is left of its promise."""
+        self._free_ids.extend(reversed(block_ids))
+        self._promised -= num_promised
+
+    def check_integrity(self, granted: list[int], num_promised: int) -> None:
+        """The sequences' own books and the pool's agree; every block is in exactly one place."""
+        assert sorted(granted + self._free_ids) == list(range(self.num_blocks)), "blocks lost"
+        assert num_promised == self._promised, f"promised {self._promised}, not {num_promised}"
+        assert 0 <= self._promised <= len(self._free_ids), "more promised than free"

@@ -1,0 +1,120 @@
+"""Which images step together: the earliest deadline leads, equals fill up.
+
+A mate joins while the step still fits the given slack, while images per second improve, and while
+nobody who would have met a deadline loses it. An image that waits is encoded early when it would
+then join the batch of the leader: two images that share their steps beat two in a row exactly when
+the batch is worth it.
+"""
+
+from dataclasses import dataclass
+from itertools import takewhile
+
+from loadsheet.sched.image_group import ImageGroup, ImageJob
+from loadsheet.sched.plan import StepKind
+from loadsheet.sched.policy import DeviceState, ImageChoice
+from loadsheet.sched.step_times import StepTimes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePick:
+    """A possible image step, how long it takes, and how long its leader could still wait."""
+
+    choice: ImageChoice
+    seconds: float
+    laxity_s: float
+
+
+def pick_images(state: DeviceState, slack_s: float, now_s: float) -> ImagePick | None:
+    """The step for the earliest deadline of all models; None when no image can step."""
+    leaders = [(job, group) for group in state.images if (job := group.next_job()) is not None]
+    if not leaders:
+        return None
+    leader, group = min(leaders, key=lambda pair: pair[0].urgency)
+    prices = _Prices(group, leader, state.times, now_s)
+    if leader.next_kind is StepKind.ENCODE:
+        members = _fill(prices, [leader], _starters(group, leader), slack_s)
+        return _pick(prices, leader.next_kind, members)
+    mates = [job for job in group.ready if _is_mate(job, leader)]
+    members = _fill(prices, [leader], mates, slack_s)
+    if leader.next_kind is StepKind.DENOISE:
+        joined = _fill(prices, members, _starters(group, leader), slack_s)
+        if len(joined) > len(members):
+            return _pick(prices, StepKind.ENCODE, joined[len(members) :])
+    return _pick(prices, leader.next_kind, members)
+
+
+class _Prices:
+    """Seconds of steps around one leader."""
+
+    __slots__ = ("_group", "_now_s", "_times", "_vae_s", "leader")
+
+    def __init__(self, group: ImageGroup, leader: ImageJob, times: StepTimes, now_s: float) -> None:
+        self.leader = leader
+        self._group = group
+        self._now_s = now_s
+        self._times = times
+        self._vae_s = self.seconds(StepKind.VAE_DECODE, 1)
+
+    @property
+    def model(self) -> str:
+        return self._group.model
+
+    @property
+    def max_batch(self) -> int:
+        return self._group.limits.max_batch
+
+    def seconds(self, kind: StepKind, batch: int) -> float:
+        return self._times.predict(kind, self._group.model, self.leader.shape(batch))
+
+    def laxity_s(self, job: ImageJob, batch: int) -> float:
+        """How long `job` could pause and still be in time if it steps in batches of this size."""
+        left_s = self.seconds(StepKind.DENOISE, batch) * job.steps_left + self._vae_s
+        return job.deadline_s - self._now_s - left_s
+
+
+def _is_mate(job: ImageJob, leader: ImageJob) -> bool:
+    is_other = job is not leader
+    return is_other and job.next_kind is leader.next_kind and job.size_key == leader.size_key
+
+
+def _starters(group: ImageGroup, leader: ImageJob) -> list[ImageJob]:
+    """Waiting images that could start and join the leader; starts keep the order of deadlines."""
+    return list(takewhile(lambda job: job.size_key == leader.size_key, group.startable()))
+
+
+def _fill(
+    prices: _Prices, members: list[ImageJob], mates: list[ImageJob], slack_s: float
+) -> list[ImageJob]:
+    """`members` and as many of `mates` as are worth it."""
+    kind = prices.leader.next_kind
+    filled = list(members)
+    for mate in mates:
+        if mate is prices.leader:
+            continue
+        batch = len(filled)
+        if batch == prices.max_batch:
+            break
+        seconds, joined_s = prices.seconds(kind, batch), prices.seconds(kind, batch + 1)
+        if joined_s > slack_s or joined_s * batch >= seconds * (batch + 1):
+            break
+        if any(_loses_deadline(prices, job, batch) for job in (*filled, mate)):
+            break
+        filled.append(mate)
+    return filled
+
+
+def _loses_deadline(prices: _Prices, job: ImageJob, batch: int) -> bool:
+    """Whether one more image in the batch makes this one late that would have been in time."""
+    return prices.laxity_s(job, batch) >= 0 > prices.laxity_s(job, batch + 1)
+
+
+def _pick(prices: _Prices, kind: StepKind, members: list[ImageJob]) -> ImagePick:
+    batch = len(members)
+    choice = ImageChoice(
+        model=prices.model, kind=kind, request_ids=tuple(job.request_id for job in members)
+    )
+    return ImagePick(
+        choice=choice,
+        seconds=prices.seconds(kind, batch),
+        laxity_s=prices.laxity_s(prices.leader, batch),
+    )

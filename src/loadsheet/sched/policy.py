@@ -1,0 +1,59 @@
+"""The seam between deciding and doing: a policy names the next step, the scheduler builds it.
+
+Policies read the groups and never change them. Books (blocks, bytes, queues) are kept in one
+place, so every policy obeys the same bounds.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from loadsheet.sched.image_group import ImageGroup
+from loadsheet.sched.plan import StepKind
+from loadsheet.sched.step_times import StepTimes
+from loadsheet.sched.text_group import TextGroup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextChoice:
+    """One iteration: every decode of the model, and at most `chunk_tokens` of its prompts."""
+
+    model: str
+    chunk_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageChoice:
+    """One step of `kind` for idle images of one size, or for ones that can start."""
+
+    model: str
+    kind: StepKind
+    request_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitUntil:
+    """Leave the lane idle until then, or until an event."""
+
+    until_s: float
+
+
+Choice = TextChoice | ImageChoice | WaitUntil
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceState:
+    """What a policy decides from. The groups are live: valid within one `choose`."""
+
+    text: tuple[TextGroup, ...]
+    images: tuple[ImageGroup, ...]
+    times: StepTimes
+
+
+class Policy(Protocol):
+    def choose(self, state: DeviceState, now_s: float) -> Choice | None:
+        """The next step for a free lane; None when no group has work.
+
+        May keep memory of its own, but only calls that return a step may change it: idle calls
+        are not recorded, and a replay has to reach the same decisions without them.
+        """
+        ...

@@ -1,0 +1,205 @@
+"""The step scheduler: told events, asked for plans. Pure, so that a replay decides the same.
+
+    on_event(Arrived | Cancelled | StepFinished) ──► groups (queues, blocks, bytes)
+    plan() ──► policy.choose(groups) ──► StepPlan for a free lane
+
+It owns the state, the bounds and the building of plans; a policy only names the next step. Time is
+an argument and must not go back.
+"""
+
+from loadsheet.errors import ExecutorError
+from loadsheet.sched.admission import (
+    refuse_draining,
+    refuse_duplicate,
+    refuse_forever,
+    refuse_full,
+)
+from loadsheet.sched.event import Arrived, Cancelled, Event, Rejection, StepFinished
+from loadsheet.sched.image_group import ImageGroup
+from loadsheet.sched.limits import DeviceLimits
+from loadsheet.sched.plan import (
+    ImageBatch,
+    ImageShape,
+    StepKind,
+    StepPlan,
+    TextBatch,
+    TextShape,
+    Wait,
+)
+from loadsheet.sched.policy import DeviceState, ImageChoice, Policy, TextChoice, WaitUntil
+from loadsheet.sched.snapshot import ImageCounts, Snapshot, TextCounts
+from loadsheet.sched.step_times import StepTimes
+from loadsheet.sched.text_group import TextGroup
+from loadsheet.sched.work_ahead import work_ahead_s
+from loadsheet.workload.request import ImageRequest, Request, TextRequest
+
+__all__ = ["Scheduler", "Snapshot"]
+
+
+class Scheduler:
+    def __init__(self, limits: DeviceLimits, policy: Policy, step_times: StepTimes) -> None:
+        self._limits = limits
+        self._policy = policy
+        self._times = step_times
+        self._text = {one.model: TextGroup(one) for one in limits.text}
+        self._images = {one.model: ImageGroup(one) for one in limits.images}
+        self._state = DeviceState(
+            text=tuple(self._text.values()), images=tuple(self._images.values()), times=step_times
+        )
+        self._groups: dict[str, TextGroup | ImageGroup] = {}  # by accepted request
+        self._lanes: list[StepPlan | None] = [None] * limits.num_lanes
+        self._num_accepted = 0
+        self._num_steps = 0
+        self._now_s = float("-inf")
+        self._is_draining = False
+
+    def on_event(self, event: Event, now_s: float) -> Rejection | None:
+        """Takes note of an event; only an arrival can be refused."""
+        self._advance(now_s)
+        if isinstance(event, StepFinished):
+            self._finish(event, now_s)
+        elif isinstance(event, Arrived):
+            return self._accept(event.request)
+        else:
+            self._cancel(event)
+        return None
+
+    def plan(self, now_s: float) -> StepPlan | Wait | None:
+        """The next step for a free lane, marked as running until its StepFinished; or a time to
+        wait until; or None when every lane is busy or nothing can run."""
+        self._advance(now_s)
+        if None not in self._lanes:
+            return None
+        choice = self._policy.choose(self._state, now_s)
+        if choice is None:
+            return None
+        if isinstance(choice, WaitUntil):
+            return Wait(until_s=choice.until_s)
+        lane = self._lanes.index(None)
+        plan = self._build(choice, lane)
+        self._lanes[lane] = plan
+        return plan
+
+    def drain(self) -> None:
+        """Refuse arrivals from now on; what was accepted is finished."""
+        self._is_draining = True
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(
+            text=tuple(_text_counts(group) for group in self._state.text),
+            images=tuple(_image_counts(group) for group in self._state.images),
+            lanes=tuple(self._lanes),
+            is_draining=self._is_draining,
+        )
+
+    def check_integrity(self) -> None:
+        """The books of all groups balance. For tests and idle moments: O(requests + blocks)."""
+        groups: list[TextGroup | ImageGroup] = [*self._state.text, *self._state.images]
+        for group in groups:
+            group.check_integrity()
+        num_inside = sum(group.num_started + group.num_waiting for group in groups)
+        assert num_inside == len(self._groups), "a request is lost"
+
+    def _advance(self, now_s: float) -> None:
+        if now_s < self._now_s:
+            raise ValueError(f"time went back from {self._now_s} s to {now_s} s")
+        self._now_s = now_s
+
+    def _accept(self, request: Request) -> Rejection | None:
+        if self._is_draining:
+            return refuse_draining(request)
+        if request.request_id in self._groups:
+            return refuse_duplicate(request)
+        if (refusal := refuse_forever(request, self._limits)) is not None:
+            return refusal
+        if isinstance(request, TextRequest):
+            return self._queue_text(request)
+        return self._queue_image(request)
+
+    def _queue_text(self, request: TextRequest) -> Rejection | None:
+        group = self._text[request.model]
+        if group.num_waiting == group.limits.max_waiting:
+            return self._refuse_full(request, group)
+        group.add(request, self._next_order(request, group))
+        return None
+
+    def _queue_image(self, request: ImageRequest) -> Rejection | None:
+        group = self._images[request.model]
+        if group.num_waiting == group.limits.max_waiting:
+            return self._refuse_full(request, group)
+        group.add(request, self._next_order(request, group))
+        return None
+
+    def _refuse_full(self, request: Request, group: TextGroup | ImageGroup) -> Rejection:
+        retry_after_s = work_ahead_s(self._state) / group.num_waiting
+        return refuse_full(request, group.num_waiting, retry_after_s)
+
+    def _next_order(self, request: Request, group: TextGroup | ImageGroup) -> int:
+        self._groups[request.request_id] = group
+        self._num_accepted += 1
+        return self._num_accepted
+
+    def _cancel(self, event: Cancelled) -> None:
+        """Unknown ids are no error: the request may have ended while the news travelled."""
+        group = self._groups.get(event.request_id)
+        if group is not None and group.cancel(event.request_id):
+            del self._groups[event.request_id]
+
+    def _finish(self, event: StepFinished, now_s: float) -> None:
+        plan = self._leave_lane(event.step_id)
+        self._times.observe(plan.kind, plan.model, plan.shape, event.duration_s)
+        if isinstance(plan.batch, TextBatch):
+            left = self._text[plan.model].finish_step(plan.batch, event.ended, now_s)
+        else:
+            left = self._images[plan.model].finish_step(plan.batch, event.ended)
+        for request_id in left:
+            del self._groups[request_id]
+        for request_id in event.ended:  # a request may also fail outside its step
+            self._cancel(Cancelled(request_id=request_id))
+
+    def _leave_lane(self, step_id: int) -> StepPlan:
+        for lane, plan in enumerate(self._lanes):
+            if plan is not None and plan.step_id == step_id:
+                self._lanes[lane] = None
+                return plan
+        raise ExecutorError(f"step {step_id} finished but is not running")
+
+    def _build(self, choice: TextChoice | ImageChoice, lane: int) -> StepPlan:
+        batch: TextBatch | ImageBatch
+        shape: TextShape | ImageShape
+        if isinstance(choice, TextChoice):
+            kind = StepKind.TEXT
+            batch, shape = self._text[choice.model].start_step(choice.chunk_tokens)
+        else:
+            kind = choice.kind
+            batch, shape = self._images[choice.model].start_step(choice.request_ids)
+        self._num_steps += 1
+        return StepPlan(
+            step_id=self._num_steps,
+            kind=kind,
+            model=choice.model,
+            lane=lane,
+            batch=batch,
+            shape=shape,
+            predicted_s=self._times.predict(kind, choice.model, shape),
+        )
+
+
+def _text_counts(group: TextGroup) -> TextCounts:
+    return TextCounts(
+        model=group.model,
+        num_running=group.num_started,
+        num_waiting=group.num_waiting,
+        used_blocks=group.pool.num_granted,
+        total_blocks=group.pool.num_blocks,
+    )
+
+
+def _image_counts(group: ImageGroup) -> ImageCounts:
+    return ImageCounts(
+        model=group.model,
+        num_running=group.num_started,
+        num_waiting=group.num_waiting,
+        used_bytes=group.used_bytes,
+        total_bytes=group.limits.budget_bytes,
+    )

@@ -1,0 +1,147 @@
+"""SLACK: decode just in time for the token deadlines, spend the slack on images and prefill.
+
+Decoding costs nearly the same for one sequence or thirty, so it is a periodic task that gains
+from being late; denoise steps are short and can stop after any of them. That is slack stealing
+(Lehoczky and Ramos-Thuel, RTSS 1992) with a step as the quantum and earliest deadline first among
+images. At each step boundary, with D the deadline of the next tokens and S = D - now - decode - m:
+
+    an image step that ends within S, while no prompt is urgent      → the image step
+    otherwise                                                       → one text iteration, with
+                                        as much prefill as still ends by D
+
+Work conserving: with nothing else to do it decodes at once, and early tokens become credit.
+"""
+
+from dataclasses import dataclass
+
+from loadsheet.sched.chunk import MIN_CHUNK_TOKENS, largest_chunk, text_seconds
+from loadsheet.sched.image_batch import ImagePick, pick_images
+from loadsheet.sched.plan import StepKind
+from loadsheet.sched.policy import Choice, DeviceState, TextChoice
+from loadsheet.sched.step_times import StepTimes
+from loadsheet.sched.text_group import TextGroup
+
+URGENCY = 4.0  # a prompt or image is urgent when it can wait for fewer than this many steps
+FREE_PREFILL = 1.1  # prefill that lengthens an iteration by less than a tenth counts as free
+# Text iterations that an image step waits for at most, where slack alone would never come:
+PATIENCE = 32  # text is feasible, but new sequences keep using up the credit
+SHORT_PATIENCE = 3  # text is late anyway, or the step is longer than any credit
+
+
+@dataclass(slots=True)
+class _Need:
+    """What one text group needs at this boundary."""
+
+    group: TextGroup
+    decode_s: float  # its iteration without prefill; 0 without decodes
+    due_s: float  # D, infinity without decodes
+    prefill_laxity_s: float  # of its most urgent prompt; infinity without one
+
+    def laxity_s(self, now_s: float) -> float:
+        return min(self.due_s - self.decode_s - now_s, self.prefill_laxity_s)
+
+
+@dataclass(slots=True)
+class _Outlook:
+    """What all text groups need; `need` is the one to serve next."""
+
+    need: _Need
+    laxity_s: float  # until the next decodes must start
+    margin_s: float
+    prefill_laxity_s: float
+    max_stall_s: float  # longest image step that full credit could pay for
+
+    @property
+    def slack_s(self) -> float:
+        return self.laxity_s - self.margin_s
+
+
+class SlackPolicy:
+    def __init__(self) -> None:
+        self._num_denied = 0  # text iterations since an image step was possible but not chosen
+        self._num_late = 0  # decisions in a row at which the next tokens were going to miss
+
+    def choose(self, state: DeviceState, now_s: float) -> Choice | None:
+        text = _outlook(state, now_s)
+        pick = pick_images(state, float("inf") if text is None else text.slack_s, now_s)
+        if text is None:
+            if pick is None:
+                return None
+            self._num_denied = self._num_late = 0
+            return pick.choice
+        self._note_lateness(text, now_s)
+        if pick is not None and self._may_go(pick, text, state.times):
+            self._num_denied = 0
+            return pick.choice
+        self._num_denied = 0 if pick is None else self._num_denied + 1
+        chunk_tokens = _chunk_tokens(text, pick, state.times, now_s)
+        return TextChoice(model=text.need.group.model, chunk_tokens=chunk_tokens)
+
+    def _note_lateness(self, text: _Outlook, now_s: float) -> None:
+        """After two misses in a row, stop serving deadlines that are lost."""
+        self._num_late = self._num_late + 1 if text.laxity_s < 0 else 0
+        if self._num_late >= 2:
+            need = text.need
+            need.group.deadlines.give_up(need.group.it, now_s + need.decode_s, need.decode_s)
+
+    def _may_go(self, pick: ImagePick, text: _Outlook, times: StepTimes) -> bool:
+        seconds = pick.seconds + min(times.margin(pick.choice.kind), pick.seconds)
+        if seconds <= text.slack_s and text.prefill_laxity_s > URGENCY * pick.seconds:
+            return True
+        is_hopeless = self._num_late >= 2 or text.prefill_laxity_s < 0 or seconds > text.max_stall_s
+        return self._num_denied >= (SHORT_PATIENCE if is_hopeless else PATIENCE)
+
+
+def _outlook(state: DeviceState, now_s: float) -> _Outlook | None:
+    needs = [_need(group, state.times, now_s) for group in state.text if group.is_ready]
+    if not needs:
+        return None
+    laxity_s, busy_s = float("inf"), 0.0
+    for need in sorted(needs, key=lambda need: need.due_s):
+        busy_s += need.decode_s
+        laxity_s = min(laxity_s, need.due_s - busy_s - now_s)
+    margin_s = min(state.times.margin(StepKind.TEXT), busy_s)  # doubles a prediction at most
+    longest_gap_s = min(need.group.deadlines.max_gap_s() for need in needs)
+    return _Outlook(
+        need=min(needs, key=lambda need: need.laxity_s(now_s)),
+        laxity_s=laxity_s,
+        margin_s=margin_s,
+        prefill_laxity_s=min(need.prefill_laxity_s for need in needs),
+        max_stall_s=longest_gap_s - busy_s - margin_s,
+    )
+
+
+def _need(group: TextGroup, times: StepTimes, now_s: float) -> _Need:
+    return _Need(
+        group=group,
+        decode_s=text_seconds(group, times, 0) if group.num_decodes else 0.0,
+        due_s=group.next_token_due_s(),
+        prefill_laxity_s=_prefill_laxity_s(group, times, now_s),
+    )
+
+
+def _prefill_laxity_s(group: TextGroup, times: StepTimes, now_s: float) -> float:
+    """How long the most urgent prompt could wait if it then ran in full chunks."""
+    head = group.next_prefill()
+    if head is None:
+        return float("inf")
+    chunk_tokens = min(head.prompt_left, group.limits.max_chunk_tokens)
+    prefill_s = text_seconds(group, times, chunk_tokens) * head.prompt_left / chunk_tokens
+    return head.first_token_due_s - now_s - prefill_s
+
+
+def _chunk_tokens(text: _Outlook, pick: ImagePick | None, times: StepTimes, now_s: float) -> int:
+    """Prefill for this iteration: what still ends by D; only what is free if an image is urgent."""
+    need = text.need
+    tokens = need.group.prefill_tokens_ready()
+    if not tokens:
+        return 0
+    image_s = 0.0 if pick is None else pick.seconds
+    is_urgent = need.prefill_laxity_s <= URGENCY * max(need.decode_s, image_s)
+    budget_s = need.due_s - now_s - text.margin_s
+    if pick is not None and not is_urgent and 0 <= pick.laxity_s < URGENCY * image_s:
+        budget_s = min(budget_s, FREE_PREFILL * need.decode_s)
+    fitting = largest_chunk(need.group, times, tokens, budget_s) if budget_s > need.decode_s else 0
+    if fitting or not (is_urgent or need.group.num_decodes == 0):
+        return fitting
+    return min(tokens, MIN_CHUNK_TOKENS)

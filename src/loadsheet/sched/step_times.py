@@ -1,0 +1,116 @@
+"""How long a step will take: a prior, corrected by what was measured.
+
+    predicted = prior(shape) · factor(bucket)
+    factor   ← (1 - α)·factor + α·min(measured / prior, 2·factor)      α = max(1/n, 0.1)
+
+Shapes are bucketed by powers of two; a bucket that was never seen borrows the factor of its kind
+and model. A step is never faster than the device but may be slower for a hundred reasons, so only
+slow outliers are clamped. The margin follows Jacobson's retransmission timer (SIGCOMM 1988): a
+multiple of the mean deviation, here in seconds per kind.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from loadsheet.sched.plan import ImageShape, StepKind, StepShape, TextShape
+
+Prior = Callable[[StepKind, str, StepShape], float]
+
+_MIN_WEIGHT = 0.1
+_MAX_RATIO = 2.0  # one observation moves a factor by at most this much upwards
+_MARGIN_DEVIATIONS = 3.0
+
+
+class StepTimes(Protocol):
+    """Seconds of a step before it runs. Deterministic in what was observed."""
+
+    def predict(self, kind: StepKind, model: str, shape: StepShape) -> float: ...
+
+    def observe(self, kind: StepKind, model: str, shape: StepShape, seconds: float) -> None: ...
+
+    def margin(self, kind: StepKind) -> float:
+        """Seconds to add to a prediction of this kind to be rarely wrong."""
+        ...
+
+
+def small_cpu_prior(kind: StepKind, model: str, shape: StepShape) -> float:
+    """A 0.1 B decoder and a small latent image model on a few CPU cores, to the order of magnitude.
+
+    Constants are guesses that the first observations replace: 15 ms per iteration, 0.5 ms per
+    token, 0.2 µs per token of context; per image of 256 x 256 pixels 40 ms for each denoiser pass,
+    150 ms for the VAE, 10 ms for the encoder, and 10 ms per step of any kind.
+    """
+    del model
+    if isinstance(shape, TextShape):
+        tokens = shape.num_decodes + shape.prefill_tokens
+        context_tokens = shape.decode_context_tokens + shape.prefill_context_tokens
+        return 0.015 + 0.0005 * tokens + 2e-7 * context_tokens
+    if kind is StepKind.ENCODE:
+        return 0.01 + 0.01 * shape.batch
+    pass_s = 0.15 if kind is StepKind.VAE_DECODE else 0.04 * (1 + shape.is_guided)
+    return 0.01 + shape.batch * pass_s * (shape.width * shape.height / 65536)
+
+
+class LearnedStepTimes:
+    """`StepTimes` that starts from a prior and learns a factor per bucket of shapes."""
+
+    __slots__ = ("_deviations", "_factors", "_prior")
+
+    def __init__(self, prior: Prior = small_cpu_prior) -> None:
+        self._prior = prior
+        self._factors: dict[tuple[object, ...], _Mean] = {}
+        self._deviations: dict[StepKind, _Mean] = {}
+
+    def predict(self, kind: StepKind, model: str, shape: StepShape) -> float:
+        factor = self._factors.get(_bucket(kind, model, shape)) or self._factors.get((kind, model))
+        prior_s = self._prior(kind, model, shape)
+        return prior_s if factor is None else prior_s * factor.value
+
+    def observe(self, kind: StepKind, model: str, shape: StepShape, seconds: float) -> None:
+        predicted_s = self.predict(kind, model, shape)
+        ratio = seconds / self._prior(kind, model, shape)
+        for bucket in (_bucket(kind, model, shape), (kind, model)):
+            factor = self._factors.get(bucket)
+            if factor is None:
+                self._factors[bucket] = _Mean(ratio)
+            else:
+                factor.add(min(ratio, _MAX_RATIO * factor.value))
+        self._observe_deviation(kind, min(abs(seconds - predicted_s), predicted_s))
+
+    def margin(self, kind: StepKind) -> float:
+        deviation = self._deviations.get(kind)
+        return 0.0 if deviation is None else _MARGIN_DEVIATIONS * deviation.value
+
+    def _observe_deviation(self, kind: StepKind, deviation_s: float) -> None:
+        deviation = self._deviations.get(kind)
+        if deviation is None:
+            # the first error is the prior's, and the factor has just absorbed it
+            self._deviations[kind] = _Mean(0.0)
+        else:
+            deviation.add(deviation_s)
+
+
+class _Mean:
+    """Running mean of the first observations, exponentially weighted after ten."""
+
+    __slots__ = ("_weight", "value")
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+        self._weight = 1.0
+
+    def add(self, value: float) -> None:
+        self._weight = max(self._weight / (1.0 + self._weight), _MIN_WEIGHT)
+        self.value += self._weight * (value - self.value)
+
+
+def _bucket(kind: StepKind, model: str, shape: StepShape) -> tuple[object, ...]:
+    if isinstance(shape, ImageShape):
+        return kind, model, shape.batch, shape.width, shape.height, shape.is_guided
+    return (
+        kind,
+        model,
+        shape.num_decodes.bit_length(),
+        (shape.decode_context_tokens + shape.prefill_context_tokens).bit_length(),
+        shape.prefill_tokens.bit_length(),
+    )

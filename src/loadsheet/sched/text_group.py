@@ -1,0 +1,277 @@
+"""The sequences of one text model: who waits, who prefills, who decodes, and their cache blocks.
+
+    waiting ──start: worst case reserved──► prefilling ──last chunk ran──► running ──ended──► gone
+       └────────────────────── cancelled: at once, or when its step ends ──────────────────────┘
+
+The cost of an iteration does not depend on the number of sequences: context is a sum kept up to
+date, the tuple of decodes is reused while nobody joins or leaves, and sequences are filed under
+the iteration at which they need their next block (about B / block_tokens of them per iteration).
+"""
+
+from collections.abc import Iterable
+
+from loadsheet.sched.block_pool import BlockPool
+from loadsheet.sched.edf_queue import EdfQueue
+from loadsheet.sched.limits import TextLimits
+from loadsheet.sched.plan import BlockGrant, PrefillChunk, TextBatch, TextShape
+from loadsheet.sched.sequence import Sequence, blocks_for, worst_blocks
+from loadsheet.sched.token_deadlines import TokenDeadlines
+from loadsheet.workload.request import TextRequest
+
+
+class TextGroup:
+    def __init__(self, limits: TextLimits) -> None:
+        self.limits = limits
+        self.model = limits.model
+        self.pool = BlockPool(limits.num_blocks)
+        self.deadlines = TokenDeadlines()
+        self.it = 0  # text steps so far
+        self.last_s = 0.0  # end of the last one
+        self.context_tokens = 0  # in the cache, of all running sequences
+        self.waiting_prompt_tokens = 0
+        self.waiting_output_tokens = 0  # at most
+        self._sequences: dict[str, Sequence] = {}
+        self._waiting: EdfQueue[Sequence] = EdfQueue()
+        self._prefilling: EdfQueue[Sequence] = EdfQueue()
+        self._sampling: dict[str, Sequence] = {}  # their last chunk is in the running step
+        self._running: dict[str, Sequence] = {}
+        self._decodes: tuple[str, ...] = ()  # the keys of _running
+        self._grows: dict[int, dict[str, Sequence]] = {}  # by grow_it
+        self._ends: dict[int, dict[str, Sequence]] = {}  # by last_it
+        self._is_stepping = False
+        self._chunked: tuple[str, ...] = ()  # prefills of the running step
+        self._leaving: list[str] = []  # cancelled while in the running step
+
+    @property
+    def num_decodes(self) -> int:
+        return len(self._running)
+
+    @property
+    def num_started(self) -> int:
+        """Sequences that hold cache blocks."""
+        return len(self._running) + len(self._prefilling) + len(self._sampling)
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a step could run now."""
+        if self._is_stepping:
+            return False
+        return bool(self._running) or self.next_prefill() is not None
+
+    def next_token_due_s(self) -> float:
+        """When the next iteration has to end; infinity without decodes."""
+        return self.deadlines.next_s(self.it, self.last_s)
+
+    def next_prefill(self) -> Sequence | None:
+        """The most urgent prompt that a step could work on: started, or startable."""
+        started, waiting = self._prefilling.head(), self._waiting.head()
+        if waiting is None or not self._can_start(waiting):
+            return started
+        return waiting if started is None else min(started, waiting, key=lambda one: one.urgency)
+
+    def prefill_tokens_ready(self) -> int:
+        """Prompt tokens that the next step could prefill, at most one full chunk."""
+        max_tokens = self.limits.max_chunk_tokens
+        tokens = sum(sequence.prompt_left for sequence in self._prefilling)
+        num_seats = self.limits.max_num_seqs - self.num_started
+        num_blocks = self.pool.num_available
+        for sequence in self._waiting:
+            num_seats -= 1
+            num_blocks -= sequence.worst_blocks
+            if num_seats < 0 or num_blocks < 0 or tokens >= max_tokens:
+                break
+            tokens += sequence.prompt_left
+        return min(tokens, max_tokens)
+
+    def shape(self, prefill_tokens: int, prefill_context_tokens: int) -> TextShape:
+        """Of a step that fuses all decodes with this much prefill."""
+        return TextShape(
+            num_decodes=len(self._running),
+            decode_context_tokens=self.context_tokens,
+            prefill_tokens=prefill_tokens,
+            prefill_context_tokens=prefill_context_tokens,
+        )
+
+    def add(self, request: TextRequest, order: int) -> None:
+        sequence = Sequence(
+            request=request,
+            order=order,
+            first_token_due_s=request.arrival_s + request.slo.ttft_s,
+            worst_blocks=worst_blocks(request, self.limits),
+        )
+        self._sequences[request.request_id] = sequence
+        self._waiting.add(*sequence.urgency, sequence)
+        self.waiting_prompt_tokens += request.prompt_tokens
+        self.waiting_output_tokens += request.max_output_tokens
+
+    def cancel(self, request_id: str) -> bool:
+        """Whether it left at once; otherwise it leaves when the running step finishes."""
+        if self._is_stepping and (request_id in self._running or request_id in self._chunked):
+            self._leaving.append(request_id)
+            return False
+        self._remove(self._sequences[request_id])
+        return True
+
+    def start_step(self, chunk_tokens: int) -> tuple[TextBatch, TextShape]:
+        """All decodes, and up to `chunk_tokens` of the most urgent prompts."""
+        assert not self._is_stepping, f"{self.model} already runs a step"
+        self._is_stepping = True
+        grants = self._grow()
+        chunks = self._cut_chunks(chunk_tokens, grants) if chunk_tokens else ()
+        self._chunked = tuple(chunk.request_id for chunk in chunks)
+        batch = TextBatch(decodes=self._decodes, chunks=chunks, grants=tuple(grants))
+        return batch, self.shape(
+            sum(chunk.num_tokens for chunk in chunks), sum(chunk.past_tokens for chunk in chunks)
+        )
+
+    def finish_step(self, batch: TextBatch, ended: Iterable[str], now_s: float) -> list[str]:
+        """Everybody in the batch advanced. Returns who left."""
+        self._is_stepping = False
+        self.it += 1
+        self.last_s = now_s
+        self.context_tokens += len(batch.decodes)
+        # dicts instead of sets: the order of leaving decides who gets which block next
+        gone = dict.fromkeys((*ended, *self._leaving))
+        gone.update(dict.fromkeys(self._ends.get(self.it, ())))
+        self._leaving.clear()
+        for chunk in batch.chunks:
+            self._sequences[chunk.request_id].prefilled_tokens += chunk.num_tokens
+        for sequence in self._sampling.values():
+            if sequence.request.max_output_tokens == 1:
+                gone[sequence.request_id] = None
+            elif sequence.request_id not in gone:
+                self._join(sequence, now_s)
+        left = [self._sequences[request_id] for request_id in gone if request_id in self._sequences]
+        for sequence in left:
+            self._remove(sequence)
+        self._sampling.clear()
+        return [sequence.request_id for sequence in left]
+
+    def check_integrity(self) -> None:
+        """Every block, seat and token is accounted for once. O(sequences + blocks)."""
+        sequences = self._sequences.values()
+        started = [one for one in sequences if one.is_started]
+        waiting = [one.request for one in sequences if not one.is_started]
+        self.pool.check_integrity(
+            granted=[block_id for one in started for block_id in one.block_ids],
+            num_promised=sum(one.worst_blocks - len(one.block_ids) for one in started),
+        )
+        assert len(started) == self.num_started <= self.limits.max_num_seqs
+        assert len(waiting) == len(self._waiting) <= self.limits.max_waiting
+        assert self.waiting_prompt_tokens == sum(one.prompt_tokens for one in waiting)
+        assert self.waiting_output_tokens == sum(one.max_output_tokens for one in waiting)
+        assert self._decodes == tuple(self._running)
+        cached = [one.cached_tokens(self.it) for one in self._running.values()]
+        assert self.context_tokens == sum(cached), "context sum drifted"
+        for one, tokens in zip(self._running.values(), cached, strict=True):
+            assert blocks_for(tokens, self.limits.block_tokens) <= len(one.block_ids)
+            assert self._grows[one.grow_it][one.request_id] is one
+            assert self._ends[one.last_it][one.request_id] is one
+
+    def _can_start(self, sequence: Sequence) -> bool:
+        has_seat = self.num_started < self.limits.max_num_seqs
+        return has_seat and sequence.worst_blocks <= self.pool.num_available
+
+    def _start(self, sequence: Sequence) -> None:
+        self.pool.reserve(sequence.worst_blocks)
+        sequence.is_started = True
+        self._leave_queue(sequence)
+        self._prefilling.add(*sequence.urgency, sequence)
+
+    def _leave_queue(self, sequence: Sequence) -> None:
+        self._waiting.discard(*sequence.urgency)
+        self.waiting_prompt_tokens -= sequence.request.prompt_tokens
+        self.waiting_output_tokens -= sequence.request.max_output_tokens
+
+    def _grow(self) -> list[BlockGrant]:
+        """One block for each decode that this iteration takes past its last block."""
+        growing = self._grows.pop(self.it + 1, {})
+        if not growing:
+            return []
+        next_it = self.it + 1 + self.limits.block_tokens
+        self._grows.setdefault(next_it, {}).update(growing)
+        grants = []
+        for sequence in growing.values():
+            sequence.grow_it = next_it
+            grants.append(self._grant(sequence, 1))
+        return grants
+
+    def _cut_chunks(self, max_tokens: int, grants: list[BlockGrant]) -> tuple[PrefillChunk, ...]:
+        max_tokens = min(max_tokens, self.limits.max_chunk_tokens)
+        chunks: list[PrefillChunk] = []
+        while max_tokens and (sequence := self.next_prefill()) is not None:
+            if not sequence.is_started:
+                self._start(sequence)
+            num_tokens = min(sequence.prompt_left, max_tokens)
+            max_tokens -= num_tokens
+            chunks.append(self._cut_chunk(sequence, num_tokens))
+            if num_blocks := self._missing_blocks(sequence, num_tokens):
+                grants.append(self._grant(sequence, num_blocks))
+            if chunks[-1].is_last:
+                self._prefilling.discard(*sequence.urgency)
+                self._sampling[sequence.request_id] = sequence
+        return tuple(chunks)
+
+    def _cut_chunk(self, sequence: Sequence, num_tokens: int) -> PrefillChunk:
+        return PrefillChunk(
+            request_id=sequence.request_id,
+            num_tokens=num_tokens,
+            past_tokens=sequence.prefilled_tokens,
+            is_last=num_tokens == sequence.prompt_left,
+        )
+
+    def _missing_blocks(self, sequence: Sequence, num_tokens: int) -> int:
+        num_blocks = blocks_for(sequence.prefilled_tokens + num_tokens, self.limits.block_tokens)
+        return num_blocks - len(sequence.block_ids)
+
+    def _grant(self, sequence: Sequence, num_blocks: int) -> BlockGrant:
+        block_ids = self.pool.grant(num_blocks)
+        sequence.block_ids.extend(block_ids)
+        return BlockGrant(request_id=sequence.request_id, block_ids=block_ids)
+
+    def _join(self, sequence: Sequence, now_s: float) -> None:
+        """Its first token was sampled; from the next iteration on it decodes."""
+        request = sequence.request
+        capacity_tokens = len(sequence.block_ids) * self.limits.block_tokens
+        sequence.is_decoding = True
+        sequence.join_it = self.it
+        sequence.grow_it = self.it + 1 + capacity_tokens - request.prompt_tokens
+        sequence.key_s = now_s - self.it * request.slo.tpot_s
+        self.deadlines.add(sequence.key_s, sequence.order, request.slo.tpot_s)
+        self.context_tokens += request.prompt_tokens
+        self._grows.setdefault(sequence.grow_it, {})[request.request_id] = sequence
+        self._ends.setdefault(sequence.last_it, {})[request.request_id] = sequence
+        self._running[request.request_id] = sequence
+        self._decodes = (*self._decodes, request.request_id)
+
+    def _remove(self, sequence: Sequence) -> None:
+        del self._sequences[sequence.request_id]
+        if not sequence.is_started:
+            self._leave_queue(sequence)
+            return
+        if sequence.is_decoding:
+            self._leave_batch(sequence)
+        else:
+            self._prefilling.discard(*sequence.urgency)  # not there when its last chunk ran
+        num_promised = sequence.worst_blocks - len(sequence.block_ids)
+        self.pool.release(sequence.block_ids, num_promised)
+
+    def _leave_batch(self, sequence: Sequence) -> None:
+        request = sequence.request
+        self.deadlines.remove(sequence.key_s, sequence.order, request.slo.tpot_s)
+        self.context_tokens -= sequence.cached_tokens(self.it)
+        _unfile(self._grows, sequence.grow_it, request.request_id)
+        _unfile(self._ends, sequence.last_it, request.request_id)
+        del self._running[request.request_id]
+        self._decodes = tuple(self._running)
+
+
+def _unfile(by_iteration: dict[int, dict[str, Sequence]], iteration: int, request_id: str) -> None:
+    filed = by_iteration[iteration]
+    del filed[request_id]
+    if not filed:
+        del by_iteration[iteration]
