@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -36,9 +37,13 @@ class DenoiserConfig:
 
 
 def build_denoiser(config: DenoiserConfig) -> UNet2DConditionModel:
-    """A fresh diffusers UNet2DConditionModel."""
+    """A fresh diffusers UNet2DConditionModel.
+
+    Attention is written out in matmuls: torch's fused CPU kernel takes 27 % of a bfloat16 training
+    step here, nearly all of it in the backward pass, and the plain form 5 %.
+    """
     down = ("DownBlock2D",) + ("CrossAttnDownBlock2D",) * (len(config.block_out_channels) - 1)
-    return UNet2DConditionModel(
+    denoiser = UNet2DConditionModel(
         sample_size=config.sample_size,
         in_channels=config.latent_channels,
         out_channels=config.latent_channels,
@@ -52,7 +57,9 @@ def build_denoiser(config: DenoiserConfig) -> UNet2DConditionModel:
         norm_num_groups=config.norm_num_groups,
         class_embed_type="projection",
         projection_class_embeddings_input_dim=TEXT_WIDTH,
-    ).to(memory_format=torch.channels_last)
+    )
+    denoiser.set_attn_processor(AttnProcessor())
+    return denoiser.to(memory_format=torch.channels_last)
 
 
 def predict(module: nn.Module, x_BCHW: Tensor, sigma_B: Tensor, text: Conditioning) -> Tensor:
