@@ -7,3 +7,24 @@
 Nothing here imports torch, transformers or diffusers, so looking up a ready model costs
 milliseconds.
 """
+
+from loadsheet.engine.assets.ensure import asset_path, ensure_assets
+from loadsheet.engine.assets.entry import DEFAULT_ASSETS, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL
+from loadsheet.engine.assets.model_folder import ModelKind
+from loadsheet.engine.assets.progress import AssetProgress, AssetStage, OnProgress
+from loadsheet.engine.assets.resolve import ModelSource, ResolvedModel, resolve_model
+
+__all__ = [
+    "DEFAULT_ASSETS",
+    "DEFAULT_IMAGE_MODEL",
+    "DEFAULT_TEXT_MODEL",
+    "AssetProgress",
+    "AssetStage",
+    "ModelKind",
+    "ModelSource",
+    "OnProgress",
+    "ResolvedModel",
+    "asset_path",
+    "ensure_assets",
+    "resolve_model",
+]

