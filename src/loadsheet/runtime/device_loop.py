@@ -215,8 +215,7 @@ class DeviceLoop:
             case _StepDone():
                 self._on_step_done(message)
             case _Drain():
-                with self._lock:
-                    self._scheduler.drain()
+                self._on_drain()
             case _Stop():
                 raise AssertionError("stop is handled by the caller")
 
@@ -281,6 +280,12 @@ class DeviceLoop:
         self._tell_scheduler(Cancelled(request_id=request_id), self._clock.now_s())
         if request_id not in self._in_step:
             self._release(request_id)
+
+    def _on_drain(self) -> None:
+        if self._event_log is not None:
+            self._event_log.record_drain(self._clock.now_s())
+        with self._lock:
+            self._scheduler.drain()
 
     def _on_step_done(self, message: _StepDone) -> None:
         now_s = self._clock.now_s()

@@ -1,0 +1,171 @@
+"""Opens a device: resolves what `auto` means, loads the models, weighs them."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from loadsheet.cost.ledger import Ledger, LedgerLine, Owner
+from loadsheet.engine.assets import ModelKind, ResolvedModel, resolve_model
+from loadsheet.engine.image.image_engine import ImageEngine
+from loadsheet.engine.image.pipeline import Place
+from loadsheet.engine.image.pipeline_folder import open_pipeline
+from loadsheet.engine.text.text_engine import TextEngine
+from loadsheet.engine.torch_device import Placement, resolve_placement
+from loadsheet.engine.torch_executor import TorchExecutor
+from loadsheet.errors import ConfigError
+from loadsheet.runtime.device_config import DeviceConfig
+from loadsheet.runtime.model_card import ImageModelCard, ModelCard, TextModelCard
+from loadsheet.runtime.open_device import OpenDevice, Phase
+from loadsheet.sched.limits import DeviceLimits, ImageLimits, ImageSize, TextLimits
+
+OnPhase = Callable[[str], None]
+
+_BLOCK_TOKENS = 16
+_MAX_STEPS = 100
+
+
+@dataclass(slots=True)
+class _Boarding:
+    """What has been loaded so far."""
+
+    config: DeviceConfig
+    placement: Placement
+    on_phase: OnPhase
+    phases: list[Phase] = field(default_factory=list)
+    lines: list[LedgerLine] = field(default_factory=list)
+    cards: list[ModelCard] = field(default_factory=list)
+    text_limits: list[TextLimits] = field(default_factory=list)
+    image_limits: list[ImageLimits] = field(default_factory=list)
+    text_engines: dict[str, TextEngine] = field(default_factory=dict)
+    image_engines: dict[str, ImageEngine] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def time(self, name: str, start_s: float) -> None:
+        self.phases.append(Phase(name=name, seconds=time.perf_counter() - start_s))
+
+
+def open_device(config: DeviceConfig, on_phase: OnPhase) -> OpenDevice:
+    """Load the configured models onto one device.
+
+    `on_phase` is told what is being done. Raises CapacityError when the ledger exceeds
+    `config.memory_bytes`, ConfigError and AssetError for models that cannot be had or served.
+    """
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    placement = resolve_placement(config.device, config.dtype)
+    boarding = _Boarding(config, placement, on_phase)
+    if config.text is not None:
+        _board_text(boarding, _resolve(boarding, config.text, ModelKind.TEXT))
+    if config.image is not None:
+        _board_image(boarding, _resolve(boarding, config.image, ModelKind.IMAGE))
+    ledger = Ledger(lines=tuple(boarding.lines))
+    if config.memory_bytes is not None:
+        ledger.check(config.memory_bytes)
+    return OpenDevice(
+        executor=TorchExecutor(boarding.text_engines, boarding.image_engines),
+        limits=DeviceLimits(text=tuple(boarding.text_limits), images=tuple(boarding.image_limits)),
+        cards=tuple(boarding.cards),
+        ledger=ledger,
+        phases=tuple(boarding.phases),
+        facts=_facts(placement),
+        notes=tuple(boarding.notes),
+    )
+
+
+def _resolve(boarding: _Boarding, ref: str, kind: ModelKind) -> ResolvedModel:
+    boarding.on_phase(f"finding {ref}")
+    model = resolve_model(ref, boarding.config.cache_dir)
+    if model.kind is not kind:
+        raise ConfigError(f"{ref} is a model for {model.kind}; it cannot be used as --{kind}")
+    return model
+
+
+def _board_text(boarding: _Boarding, model: ResolvedModel) -> None:
+    config, start_s = boarding.config, time.perf_counter()
+    boarding.on_phase(f"loading {model.name}")
+    engine = TextEngine.from_folder(
+        model.path, boarding.placement, kv_bytes=config.kv_bytes, block_tokens=_BLOCK_TOKENS
+    )
+    boarding.time(f"load {model.name}", start_s)
+    boarding.text_engines[model.name] = engine
+    boarding.text_limits.append(
+        TextLimits(
+            model=model.name,
+            num_blocks=engine.num_blocks,
+            block_tokens=_BLOCK_TOKENS,
+            max_context_tokens=engine.max_context_tokens,
+            max_waiting=config.max_waiting_text,
+        )
+    )
+    boarding.cards.append(
+        TextModelCard(
+            name=model.name,
+            max_context_tokens=engine.max_context_tokens,
+            vocab_size=engine.vocab_size,
+            codec=engine.tokenizer,
+            slo=config.text_slo,
+        )
+    )
+    boarding.lines += [
+        _line(Owner.WEIGHTS, model.name, "decoder", engine.weight_bytes),
+        _line(Owner.KV_BLOCKS, model.name, "", engine.kv_bytes),
+    ]
+
+
+def _board_image(boarding: _Boarding, model: ResolvedModel) -> None:
+    config, place, start_s = boarding.config, boarding.placement, time.perf_counter()
+    boarding.on_phase(f"loading {model.name}")
+    pipeline = open_pipeline(model.path, Place(device=place.device, dtype=place.dtype))
+    engine = ImageEngine(pipeline)
+    boarding.time(f"load {model.name}", start_s)
+    boarding.image_engines[model.name] = engine
+    sizes = tuple(
+        ImageSize(width=width, height=height, state_bytes=engine.state_bytes(width, height))
+        for width, height in engine.sizes
+    )
+    limits = ImageLimits(
+        model=model.name,
+        sizes=sizes,
+        budget_bytes=config.latent_bytes,
+        max_steps=_MAX_STEPS,
+        max_waiting=config.max_waiting_images,
+    )
+    boarding.image_limits.append(limits)
+    boarding.cards.append(
+        ImageModelCard(
+            name=model.name,
+            sizes=engine.sizes,
+            default_num_steps=pipeline.default_num_steps,
+            max_num_steps=_MAX_STEPS,
+            default_guidance_scale=pipeline.default_guidance_scale,
+            slo=config.image_slo,
+        )
+    )
+    boarding.lines += [
+        _line(Owner.WEIGHTS, model.name, part, num_bytes)
+        for part, num_bytes in engine.weight_bytes.items()
+    ]
+    peak = max(engine.vae_peak_bytes(*size, batch=limits.max_batch) for size in engine.sizes)
+    boarding.lines += [
+        _line(Owner.LATENTS, model.name, "", config.latent_bytes),
+        _line(Owner.VAE_PEAK, model.name, f"{limits.max_batch} images", peak),
+    ]
+    if pipeline.note:
+        boarding.notes.append(pipeline.note)
+
+
+def _line(owner: Owner, model: str, part: str, num_bytes: int) -> LedgerLine:
+    return LedgerLine(owner=owner, model=model, part=part, num_bytes=num_bytes)
+
+
+def _facts(placement: Placement) -> dict[str, str]:
+    facts = {
+        "device": str(placement.device),
+        "dtype": str(placement.dtype).removeprefix("torch."),
+        "torch": torch.__version__,
+    }
+    if placement.device.type == "cpu":
+        facts["threads"] = str(torch.get_num_threads())
+    return facts

@@ -1,0 +1,57 @@
+"""The torch executor: one engine per model on one device, behind the Executor contract."""
+
+import time
+from collections.abc import Mapping
+from typing import TypeVar
+
+from loadsheet.engine.image.image_engine import ImageEngine
+from loadsheet.engine.text.text_engine import TextEngine
+from loadsheet.errors import ExecutorError
+from loadsheet.runtime.executor import StepResult
+from loadsheet.runtime.payload import ImagePayload, Payload, TextPayload
+from loadsheet.sched.plan import StepPlan
+from loadsheet.workload.request import ImageRequest, Request, TextRequest
+
+Engine = TypeVar("Engine", TextEngine, ImageEngine)
+
+
+class TorchExecutor:
+    """Sends each request and plan to the engine of its model and times the steps."""
+
+    def __init__(self, text: Mapping[str, TextEngine], images: Mapping[str, ImageEngine]) -> None:
+        self._text = dict(text)
+        self._images = dict(images)
+        self._engine_of: dict[str, TextEngine | ImageEngine] = {}
+
+    def admit(self, request: Request, payload: Payload) -> None:
+        engine: TextEngine | ImageEngine
+        if isinstance(request, TextRequest) and isinstance(payload, TextPayload):
+            engine = _find(self._text, request.model)
+            engine.admit(request, payload)
+        elif isinstance(request, ImageRequest) and isinstance(payload, ImagePayload):
+            engine = _find(self._images, request.model)
+            engine.admit(request, payload)
+        else:
+            raise ExecutorError(
+                f"request {request.request_id!r} is {request.kind} but its payload is a "
+                f"{type(payload).__name__}"
+            )
+        self._engine_of[request.request_id] = engine
+
+    def run(self, plan: StepPlan) -> StepResult:
+        start_s = time.perf_counter()
+        engine = self._text.get(plan.model) or _find(self._images, plan.model)
+        outputs = engine.run(plan)
+        return StepResult(duration_s=time.perf_counter() - start_s, outputs=outputs)
+
+    def release(self, request_id: str) -> None:
+        engine = self._engine_of.pop(request_id, None)
+        if engine is None:
+            raise ExecutorError(f"request {request_id!r} is not on this device")
+        engine.release(request_id)
+
+
+def _find(engines: Mapping[str, Engine], model: str) -> Engine:
+    if model not in engines:
+        raise ExecutorError(f"no engine for model {model!r} on this device; it has {[*engines]}")
+    return engines[model]
