@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from loadsheet.cli.main import build_parser
+from loadsheet.cli.main import parse
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/guide/*.md"))]
@@ -56,7 +56,7 @@ def check(command: str, folder: Path) -> None:
     if words[0] == "make":
         subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
     elif words[0] == "loadsheet" and words[1] in SERVERS:
-        build_parser().parse_args(words[1:])
+        parse(words[1:])
     elif words[0] not in ELSEWHERE:
         run_shell(command, folder)
 

@@ -8,8 +8,7 @@ from rich.console import Console
 from loadsheet.cli.asset_progress import asset_progress
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("assets", help="fetch and convert the default models")
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="catalogue names; default: both")
     parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="where models are kept")
     parser.add_argument(
@@ -19,7 +18,6 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         metavar="DIR",
         help="take wheels that were downloaded by hand from here",
     )
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

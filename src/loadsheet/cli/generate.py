@@ -22,15 +22,13 @@ if TYPE_CHECKING:
     from loadsheet.engine.torch_device import Placement
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("generate", help="text or an image in the terminal, no server")
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="catalogue name, folder or hub id")
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--seed", type=int, help="same seed, same result")
     _add_text_flags(parser.add_argument_group("text"))
     _add_image_flags(parser.add_argument_group("image"))
     add_device_flags(parser)
-    parser.set_defaults(run=run, parser=parser)
 
 
 def _add_text_flags(group: "argparse._ArgumentGroup") -> None:

@@ -1,28 +1,35 @@
-"""`loadsheet COMMAND …`: the table of commands and nothing else."""
+"""`loadsheet COMMAND …`: the table of commands and nothing else.
+
+Each command is a module of this package with `add_flags(parser)` and `run(arguments) -> exit code`.
+Only the one that is asked for is imported, so that light commands start in a blink.
+"""
 
 import argparse
+import importlib
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 from loadsheet import __version__
-from loadsheet.cli import assets, generate, serve, up
 from loadsheet.cli.parser import Parser
 from loadsheet.errors import LoadsheetError
 
-_EPILOG = """\
-fly     up         the main job: both default models on this device, behind one server
-        serve      the server, with models of your choice
-        generate   text or an image in the terminal, no server
-        assets     fetch and convert the default models
-"""
+COMMANDS = {
+    "up": "the main job: both default models on this device, behind one server",
+    "serve": "the server, with models of your choice",
+    "generate": "text or an image in the terminal, without a server",
+    "assets": "fetch and convert the default models",
+}
+
+_GROUPS = {"fly": ("up", "serve", "generate", "assets")}
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 is success, 2 bad input, 130 an interrupt."""
-    arguments = build_parser().parse_args(argv)
+    arguments = parse(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(
-        level=logging.DEBUG if arguments.verbose else logging.INFO,
+        level=logging.DEBUG if arguments.verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     try:
@@ -37,18 +44,34 @@ def main(argv: list[str] | None = None) -> int:
         return 0
 
 
-def build_parser() -> Parser:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of one command, with `run` set to what executes it."""
     parser = Parser(
         prog="loadsheet",
         description="Plan, serve, benchmark and explain LLMs and image generators together.",
-        epilog=_EPILOG,
+        epilog=_epilog(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"loadsheet {__version__}")
     parser.add_argument("--verbose", action="store_true", help="log more")
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=Parser
-    )
-    for module in (up, serve, generate, assets):
-        module.add_command(commands)
-    return parser
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    asked = next((word for word in argv if not word.startswith("-")), None)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, description=text[0].upper() + text[1:] + ".")
+        if name == asked:
+            module = importlib.import_module(f"loadsheet.cli.{name}")
+            module.add_flags(command)
+            command.set_defaults(run=module.run)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:  # reported by the command that was given it, which knows its flags
+        commands.choices[arguments.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return arguments
+
+
+def _epilog() -> str:
+    lines = [
+        f"{group if name == names[0] else '':6}{name:10} {COMMANDS[name]}"
+        for group, names in _GROUPS.items()
+        for name in names
+    ]
+    return "commands:\n" + "\n".join(lines)

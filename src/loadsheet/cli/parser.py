@@ -22,10 +22,3 @@ class Parser(argparse.ArgumentParser):
                 near = difflib.get_close_matches(word, known, n=1)
                 return f"; did you mean {near[0]}?" if near else ""
         return ""
-
-    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
-        namespace, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            owner = getattr(namespace, "parser", self)
-            owner.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return namespace

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -12,19 +14,18 @@ from loadsheet.runtime.clock import MonotonicClock
 from loadsheet.runtime.device_config import DeviceConfig
 from loadsheet.runtime.device_loop import DeviceLoop
 from loadsheet.runtime.event_log import EventLogWriter
-from loadsheet.runtime.open_device import OpenDevice
+from loadsheet.runtime.open_device import OpenDevice, Phase
+from loadsheet.runtime.warm_up import warm_up
 from loadsheet.sched.policies import make_scheduler
 from loadsheet.server.app import create_app
 from loadsheet.server.config import ServerConfig
-from loadsheet.server.run import serve
+from loadsheet.server.run import listen, make_server
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("serve", help="serve models of your choice on this device")
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", metavar="MODEL", help="catalogue name, folder or hub id")
     parser.add_argument("--image", metavar="MODEL", help="catalogue name, folder or hub id")
     add_server_flags(parser)
-    parser.set_defaults(run=run, parser=parser)
 
 
 def add_server_flags(parser: argparse.ArgumentParser) -> None:
@@ -47,22 +48,27 @@ def run(arguments: argparse.Namespace) -> int:
 def serve_device(arguments: argparse.Namespace, config: DeviceConfig) -> None:
     """Open the device, print its load sheet and serve until a signal, then drain."""
     # the engine needs torch, seconds of start-up that no other command should pay
+    start_s = time.perf_counter()
     from loadsheet.engine.device import open_device
 
+    import_phase = Phase(name="import torch", seconds=time.perf_counter() - start_s)
+    listen(arguments.host, arguments.port).close()  # a taken port should fail before the loading
     console = Console()
     with console.status("loading") as status:
-        device = open_device(config, lambda phase: status.update(f"loading: {phase}"))
+        device = open_device(config, lambda phase: status.update(phase))
+        loop, log = _start_loop(arguments, config, device)
+        start_s = time.perf_counter()
+        status.update("warming up")
+        warm_up(loop, device.cards)
+    warm_phase = Phase(name="warm up", seconds=time.perf_counter() - start_s)
+    device = replace(device, phases=(import_phase, *device.phases, warm_phase))
     print_load_sheet(console, device, config)
-    loop, log = _start_loop(arguments, config, device)
     app = create_app(loop, device.cards, ServerConfig(api_key=arguments.api_key))
-    print_address(console, f"http://{arguments.host}:{arguments.port}", device)
+    listener = listen(arguments.host, arguments.port)
+    port = listener.getsockname()[1]
+    print_address(console, f"http://{arguments.host}:{port}", device)
     try:
-        serve(
-            app,
-            host=arguments.host,
-            port=arguments.port,
-            drain_timeout_s=arguments.drain_timeout,
-        )
+        make_server(app, drain_timeout_s=arguments.drain_timeout).run([listener])
     finally:
         loop.stop()
         if log is not None:

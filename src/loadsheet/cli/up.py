@@ -9,10 +9,8 @@ from loadsheet.cli.device_flags import device_config
 from loadsheet.cli.serve import add_server_flags, serve_device
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("up", help="the main job: both default models, one server")
+def add_flags(parser: argparse.ArgumentParser) -> None:
     add_server_flags(parser)
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,9 @@
+import subprocess
+import sys
+
 import pytest
 
-from loadsheet.cli.main import build_parser, main
+from loadsheet.cli.main import COMMANDS, main, parse
 
 
 def run(capsys, *words: str) -> tuple[int, str]:
@@ -14,7 +17,7 @@ def test_help_names_every_command(capsys):
         main(["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    assert all(command in text for command in ("up", "serve", "generate", "assets"))
+    assert all(f" {command} " in text for command in COMMANDS)
 
 
 def test_an_unknown_command_is_one_clear_line(capsys):
@@ -51,5 +54,20 @@ def test_a_bad_setting_says_the_value_and_what_is_due(capsys, flag, value, messa
 
 
 def test_sizes_are_read_as_people_write_them():
-    arguments = build_parser().parse_args(["serve", "--text", "m", "--kv-bytes", "1GiB"])
+    arguments = parse(["serve", "--text", "m", "--kv-bytes", "1GiB"])
     assert arguments.kv_bytes == "1GiB"
+
+
+def test_only_the_command_that_is_asked_for_is_imported():
+    script = "import sys; from loadsheet.cli.main import parse; parse(['assets']); "
+    script += "print('loadsheet.cli.serve' in sys.modules, 'loadsheet.cli.assets' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert COMMANDS[command][1:] in " ".join(capsys.readouterr().out.split())
