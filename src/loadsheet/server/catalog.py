@@ -1,0 +1,101 @@
+"""The models this server holds: lookup by name, and their public description."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from http import HTTPStatus
+
+from loadsheet.errors import ConfigError
+from loadsheet.runtime.model_card import ImageModelCard, ModelCard, TextModelCard
+from loadsheet.server.errors import ApiError, invalid
+
+
+class ModelCatalog:
+    """Cards by name. `created` is the Unix time that the listing gives for every model."""
+
+    def __init__(self, cards: Sequence[ModelCard], *, created: int) -> None:
+        self._cards = {card.name: card for card in cards}
+        self._created = created
+        if len(self._cards) < len(cards):
+            names = ", ".join(card.name for card in cards)
+            raise ConfigError(
+                f"two models share a name ({names}); serve them under different names"
+            )
+
+    def cards(self) -> tuple[ModelCard, ...]:
+        return tuple(self._cards.values())
+
+    def text(self, name: str | None) -> TextModelCard:
+        """The named text model, or the only one; raises ApiError for anything else."""
+        served = [card for card in self._cards.values() if isinstance(card, TextModelCard)]
+        card = self._named(name) if name is not None else _only(served)
+        if not isinstance(card, TextModelCard):
+            raise _wrong_kind(card.name, "writes no text", served)
+        return card
+
+    def image(self, name: str | None) -> ImageModelCard:
+        """The named image model, or the only one; raises ApiError for anything else."""
+        served = [card for card in self._cards.values() if isinstance(card, ImageModelCard)]
+        card = self._named(name) if name is not None else _only(served)
+        if not isinstance(card, ImageModelCard):
+            raise _wrong_kind(card.name, "draws no images", served)
+        return card
+
+    def describe_all(self) -> dict[str, object]:
+        return {"object": "list", "data": [self._describe(card) for card in self.cards()]}
+
+    def describe(self, name: str) -> dict[str, object]:
+        return self._describe(self._named(name))
+
+    def _named(self, name: str) -> ModelCard:
+        if name in self._cards:
+            return self._cards[name]
+        nearest = get_close_matches(name, self._cards, n=1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"served: {_names(self.cards())}"
+        message = f"the model {name[:200]!r} is not served here; {hint}"
+        raise ApiError(HTTPStatus.NOT_FOUND, "model_not_found", message, param="model")
+
+    def _describe(self, card: ModelCard) -> dict[str, object]:
+        public = {
+            "id": card.name,
+            "object": "model",
+            "created": self._created,
+            "owned_by": "loadsheet",
+            "root": card.name,
+            "parent": None,
+        }
+        return public | (_text_facts(card) if isinstance(card, TextModelCard) else _facts(card))
+
+
+def _text_facts(card: TextModelCard) -> dict[str, object]:
+    return {
+        "kind": "text",
+        "max_model_len": card.max_context_tokens,
+        "slo": {"ttft_s": card.slo.ttft_s, "tpot_s": card.slo.tpot_s},
+    }
+
+
+def _facts(card: ImageModelCard) -> dict[str, object]:
+    return {
+        "kind": "image",
+        "sizes": [f"{width}x{height}" for width, height in card.sizes],
+        "default_num_inference_steps": card.default_num_steps,
+        "max_num_inference_steps": card.max_num_steps,
+        "default_guidance_scale": card.default_guidance_scale,
+        "slo": {"deadline_s": card.slo.deadline_s},
+    }
+
+
+def _only(served: Sequence[ModelCard]) -> ModelCard:
+    if len(served) == 1:
+        return served[0]
+    message = f"name a model; for this endpoint: {_names(served) or 'none is served'}"
+    raise invalid(message, "model", "missing_required_parameter")
+
+
+def _wrong_kind(name: str, what: str, served: Sequence[ModelCard]) -> ApiError:
+    instead = f"use {_names(served)}" if served else "no model served here does"
+    return invalid(f"the model {name!r} {what}; {instead}", "model", "wrong_model_kind")
+
+
+def _names(cards: Sequence[ModelCard]) -> str:
+    return ", ".join(card.name for card in cards)

@@ -1,0 +1,93 @@
+"""When things happened to one request, from its updates; all in the loop's seconds.
+
+The formulas are the ones that benchmarks use: TTFT is first token minus arrival, TPOT is
+(e2e - TTFT) / (n - 1).
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from loadsheet.runtime.update import Failed, Image, Rejected, Started, Token, Update
+from loadsheet.workload.request import Request, TextRequest
+
+
+class Outcome(StrEnum):
+    """Why a request ended, with vLLM's names where it has one."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    DRAWN = "drawn"
+    ABORT = "abort"  # the client left or read too slowly
+    ERROR = "error"
+    REJECTED = "rejected"
+
+
+@dataclass(slots=True)
+class Timeline:
+    request: Request
+    started_s: float | None = None
+    token_times_s: list[float] = field(default_factory=list)
+    ended_s: float | None = None
+    outcome: Outcome | None = None
+
+    def note(self, update: Update) -> None:
+        match update:
+            case Started(at_s=at_s):
+                self.started_s = at_s
+            case Token(at_s=at_s, finish_reason=finish_reason):
+                self.token_times_s.append(at_s)
+                if finish_reason is not None:
+                    self.end(Outcome(finish_reason), at_s)
+            case Image(at_s=at_s):
+                self.end(Outcome.DRAWN, at_s)
+            case Failed(at_s=at_s):
+                self.end(Outcome.ERROR, at_s)
+            case Rejected(at_s=at_s):
+                self.end(Outcome.REJECTED, at_s)
+            case _:
+                pass  # Accepted and Progress change no time that is reported
+
+    def end(self, outcome: Outcome, at_s: float) -> None:
+        self.outcome, self.ended_s = outcome, at_s
+
+    @property
+    def queue_s(self) -> float | None:
+        return None if self.started_s is None else self.started_s - self.request.arrival_s
+
+    @property
+    def ttft_s(self) -> float | None:
+        return self.token_times_s[0] - self.request.arrival_s if self.token_times_s else None
+
+    @property
+    def tpot_s(self) -> float | None:
+        """None below two tokens: there is no gap to average."""
+        if len(self.token_times_s) < 2:
+            return None
+        return (self.token_times_s[-1] - self.token_times_s[0]) / (len(self.token_times_s) - 1)
+
+    @property
+    def prefill_s(self) -> float | None:
+        """First step to first token."""
+        if self.started_s is None or not self.token_times_s:
+            return None
+        return self.token_times_s[0] - self.started_s
+
+    @property
+    def decode_s(self) -> float | None:
+        """First token to last token."""
+        return self.token_times_s[-1] - self.token_times_s[0] if self.token_times_s else None
+
+    @property
+    def e2e_s(self) -> float | None:
+        return None if self.ended_s is None else self.ended_s - self.request.arrival_s
+
+    @property
+    def is_slo_met(self) -> bool:
+        """Whether the request ended well and within every promise made to it."""
+        if self.e2e_s is None or self.outcome not in (Outcome.STOP, Outcome.LENGTH, Outcome.DRAWN):
+            return False
+        if not isinstance(self.request, TextRequest):
+            return self.e2e_s <= self.request.slo.deadline_s
+        slo = self.request.slo
+        is_first_in_time = self.ttft_s is not None and self.ttft_s <= slo.ttft_s
+        return is_first_in_time and (self.tpot_s is None or self.tpot_s <= slo.tpot_s)
