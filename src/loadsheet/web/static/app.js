@@ -28,6 +28,7 @@ async function start() {
   }
   await device.poll();
   window.__ready = true;
+  document.documentElement.dataset.ready = "true"; // the same, for tools that wait on selectors
   device.run();
 }
 
@@ -42,6 +43,13 @@ $("theme").addEventListener("click", () => {
   localStorage.setItem(THEME, theme);
   setTheme(theme);
 });
+
+for (const idea of document.querySelectorAll("[data-idea]")) {
+  idea.addEventListener("click", () => {
+    $(idea.dataset.idea).value = idea.textContent;
+    $(idea.dataset.idea).focus();
+  });
+}
 
 $("key-open").addEventListener("click", () => $("key-dialog").showModal());
 $("key-dialog").addEventListener("close", async () => {

@@ -24,7 +24,7 @@ export class Chat {
   setModels(models) {
     fillModels($("chat-model"), models);
     $("chat-send").disabled = models.length === 0;
-    if (models.length === 0) $("chat-empty").textContent = "This server has no text model.";
+    if (models.length === 0) $("chat-empty-text").textContent = "This server has no text model.";
   }
 
   clear() {

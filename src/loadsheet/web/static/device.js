@@ -116,10 +116,15 @@ function buildModel(model) {
   node.innerHTML = `
     <h3><span class="dot"></span><span class="name"></span></h3>
     <p class="counts"><b class="running"></b> running <b class="waiting"></b> waiting</p>
-    <label class="meter"><span class="what"></span><span class="amount"></span><meter min="0" low="0.7" high="0.9" optimum="0"></meter></label>`;
-  node.querySelector(".dot").classList.add(model.kind === "text" ? "text" : "denoise");
+    <p class="meter"><span class="what"></span><span class="amount"></span></p>
+    <div class="track" role="meter" aria-valuemin="0" aria-valuemax="100"><div class="fill"></div></div>`;
+  for (const part of [".dot", ".fill"]) {
+    node.querySelector(part).classList.add(model.kind === "text" ? "text" : "denoise");
+  }
   node.querySelector(".name").textContent = model.name;
-  node.querySelector(".what").textContent = model.kind === "text" ? "KV cache" : "Latents";
+  const what = model.kind === "text" ? "KV cache" : "Latents";
+  node.querySelector(".what").textContent = what;
+  node.querySelector(".track").setAttribute("aria-label", `${what} in use, percent`);
   return node;
 }
 
@@ -130,7 +135,9 @@ function updateModel(node, model) {
   node.querySelector(".waiting").textContent = model.waiting;
   const unit = model.kind === "text" ? " blocks" : "";
   node.querySelector(".amount").textContent = `${format(memory.used)} / ${format(memory.total)}${unit}`;
-  node.querySelector("meter").value = memory.total > 0 ? memory.used / memory.total : 0;
+  const share = memory.total > 0 ? memory.used / memory.total : 0;
+  node.querySelector(".fill").style.width = `${share * 100}%`;
+  node.querySelector(".track").setAttribute("aria-valuenow", Math.round(share * 100));
 }
 
 const HEALTH = {
@@ -148,7 +155,7 @@ function showHealth(state) {
 }
 
 function percent(share) {
-  return `${Math.round(share * 100)} %`;
+  return `${Math.round(share * 100)}\u00a0%`;
 }
 
 function bytes(count) {

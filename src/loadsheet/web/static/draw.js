@@ -30,7 +30,7 @@ export class Gallery {
     this.models = models;
     fillModels($("draw-model"), models);
     $("draw-send").disabled = models.length === 0;
-    if (models.length === 0) $("draw-empty").textContent = "This server has no image model.";
+    if (models.length === 0) $("draw-empty-text").textContent = "This server has no image model.";
     else this.showDefaults();
   }
 
@@ -48,7 +48,7 @@ export class Gallery {
     const asked = $("draw-seed").valueAsNumber;
     const first = Number.isNaN(asked) ? Math.floor(Math.random() * 1e6) : asked;
     const count = Math.min(16, Math.max(1, $("draw-count").valueAsNumber || 1));
-    for (let index = 0; index < count; index += 1) {
+    const tiles = Array.from({ length: count }, (_, index) => {
       const body = {
         model: $("draw-model").value,
         prompt,
@@ -60,8 +60,10 @@ export class Gallery {
         seed: first + index,
         stream: true,
       };
-      this.waiting.push(new Tile(body, () => this.startNext()));
-    }
+      return new Tile(body, () => this.startNext());
+    });
+    $("gallery").prepend(...tiles.map(({ node }) => node));
+    this.waiting.push(...tiles);
     this.startNext();
   }
 
@@ -94,7 +96,6 @@ class Tile {
     this.isOver = false;
     this.build();
     this.show("queued", "queued");
-    $("gallery").prepend(this.node);
   }
 
   build() {
