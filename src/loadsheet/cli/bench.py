@@ -1,0 +1,63 @@
+"""`loadsheet bench`: mixed text and image load against any OpenAI-compatible server."""
+
+import argparse
+from pathlib import Path
+
+from loadsheet.errors import ConfigError
+
+_EXAMPLES = """\
+examples
+  loadsheet bench run --url http://127.0.0.1:8000 --workload examples/workloads/quick.toml
+  loadsheet bench run --text-url http://a:8000 --image-url http://b:8001 --workload W.toml --alone
+  loadsheet bench compare runs/before runs/after
+"""
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_run_flags(
+        actions.add_parser(
+            "run",
+            help="play a workload and write a report",
+            description="Play a workload against a server and write a report.",
+        )
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0; 130 after Ctrl-C, with a report of what there was; ConfigError for bad input."""
+    try:
+        # loaded late: the client needs the extra `bench`, and no other command should pay for it
+        from loadsheet.cli import bench_run
+    except ModuleNotFoundError as error:
+        if error.name != "aiohttp":
+            raise
+        message = "the benchmark client needs aiohttp: pip install 'loadsheet[bench]'"
+        raise ConfigError(message) from error
+    return bench_run.run(arguments)
+
+
+def _add_run_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workload", type=Path, required=True, metavar="W.toml")
+    server = parser.add_argument_group("server")
+    server.add_argument("--url", help="one server for both kinds")
+    server.add_argument("--text-url", metavar="URL", help="the text server, where there are two")
+    server.add_argument("--image-url", metavar="URL", help="the image server")
+    server.add_argument("--text-model", metavar="NAME", help="default: what the server lists")
+    server.add_argument("--image-model", metavar="NAME")
+    server.add_argument("--api-key", metavar="KEY")
+    plan = parser.add_argument_group("plan (each overrides the workload)")
+    plan.add_argument("--duration", type=float, metavar="S", help="length of the steady window")
+    plan.add_argument("--warmup", type=float, metavar="S")
+    plan.add_argument("--seed", type=int)
+    plan.add_argument(
+        "--alone",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="play every class alone first: interference and share sum",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", type=Path, metavar="DIR", help="default: runs/bench-TIME")
+    output.add_argument("--json", action="store_true", help="print summary.json on stdout")

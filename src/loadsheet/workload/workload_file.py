@@ -1,0 +1,261 @@
+"""Read a workload from TOML. `workload.schema.json` describes the same format for editors.
+
+name = "chat and emoji"
+seed = 0
+[run]
+duration_s = 30
+[[traffic]]
+name = "chat"
+kind = "text"
+arrivals = { process = "poisson", rate_rps = 2 }
+prompt_tokens = { distribution = "lognormal", mean = 200, cv = 0.8, max = 2000 }
+output_tokens = 64
+slo = "mlperf:llama3.1-8b-interactive"
+"""
+
+import json
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+from loadsheet.errors import ConfigError
+from loadsheet.workload.arrivals import ClosedLoop, OpenLoop
+from loadsheet.workload.lengths import Empirical, Fixed, Length, LogNormal, Uniform
+from loadsheet.workload.slo import ImageSLO, TextSLO
+from loadsheet.workload.slo_presets import slo_preset
+from loadsheet.workload.table import Table
+from loadsheet.workload.trace import Replay
+from loadsheet.workload.trace_presets import trace_preset
+from loadsheet.workload.trace_readers import READERS
+from loadsheet.workload.traffic import (
+    Arrivals,
+    ImageTraffic,
+    StandaloneSLO,
+    TextTraffic,
+    Traffic,
+)
+from loadsheet.workload.workload import RunPlan, Workload
+
+SCHEMA_VERSION = 1
+_STANDALONE = "standalone:"
+
+
+def read_workload(path: Path) -> Workload:
+    """The workload of a TOML file; trace paths in it are relative to the file."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read workload {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    return parse_workload(document, folder=path.parent)
+
+
+def parse_workload(document: dict[str, object], folder: Path = Path()) -> Workload:
+    """The workload of a parsed document; raises ConfigError that names the key."""
+    table = Table(document, "")
+    version = table.integer("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise ConfigError(f"schema_version is {version}; this program reads {SCHEMA_VERSION}")
+    workload = Workload(
+        name=table.text("name") or "unnamed",
+        seed=table.integer("seed", 0),
+        run=_run_plan(table.child("run")),
+        traffic=tuple(_traffic(child, folder) for child in table.children("traffic")),
+    )
+    table.finish()
+    return workload
+
+
+def workload_schema() -> dict[str, object]:
+    """The JSON Schema of the format."""
+    text = files("loadsheet.workload").joinpath("workload.schema.json").read_text(encoding="utf-8")
+    schema = json.loads(text)
+    assert isinstance(schema, dict)
+    return schema
+
+
+def _run_plan(table: Table) -> RunPlan:
+    default = RunPlan()
+    plan = RunPlan(
+        warmup_s=table.number("warmup_s", default.warmup_s),
+        duration_s=table.number("duration_s", default.duration_s),
+        drain_s=table.number("drain_s", default.drain_s),
+        timeout_s=table.number("timeout_s", default.timeout_s),
+        measure_alone=table.flag("measure_alone", default.measure_alone),
+        standalone_requests=table.integer("standalone_requests", default.standalone_requests),
+    )
+    table.finish()
+    return plan
+
+
+def _traffic(table: Table, folder: Path) -> Traffic:
+    table.required("name")
+    table.required("kind")
+    kind = table.text("kind")
+    if kind not in ("text", "image"):
+        raise table.wrong("kind", "'text' or 'image'")
+    traffic = _text(table, folder) if kind == "text" else _image(table, folder)
+    table.finish()
+    return traffic
+
+
+def _text(table: Table, folder: Path) -> TextTraffic:
+    return TextTraffic(
+        name=table.text("name") or "text",
+        arrivals=_arrivals(table, folder),
+        prompt_tokens=_length(table, "prompt_tokens", Fixed(value=128)),
+        output_tokens=_length(table, "output_tokens", Fixed(value=64)),
+        model=table.text("model"),
+        slo=_text_slo(table),
+        ignore_eos=table.flag("ignore_eos", True),
+    )
+
+
+def _image(table: Table, folder: Path) -> ImageTraffic:
+    default = ImageTraffic(name="", arrivals=ClosedLoop())
+    return ImageTraffic(
+        name=table.text("name") or "image",
+        arrivals=_arrivals(table, folder),
+        width=table.integer("width", default.width),
+        height=table.integer("height", default.height),
+        num_steps=_length(table, "num_steps", Fixed(value=20)),
+        guidance_scale=table.optional_number("guidance_scale"),
+        num_images=table.integer("num_images", 1),
+        partial_images=table.integer("partial_images", 0),
+        model=table.text("model"),
+        slo=_image_slo(table),
+    )
+
+
+def _arrivals(owner: Table, folder: Path) -> Arrivals:
+    owner.required("arrivals")
+    table = owner.child("arrivals")
+    process = table.text("process")
+    arrivals: Arrivals
+    if process == "poisson":
+        arrivals = OpenLoop(rate_rps=table.number("rate_rps", 0.0))
+    elif process == "gamma":
+        arrivals = OpenLoop(rate_rps=table.number("rate_rps", 0.0), cv=table.number("cv", 1.0))
+    elif process == "constant":
+        arrivals = OpenLoop(rate_rps=table.number("rate_rps", 0.0), cv=0.0)
+    elif process == "closed":
+        arrivals = ClosedLoop(
+            concurrency=table.integer("concurrency", 1), think_s=table.number("think_s", 0.0)
+        )
+    elif process == "trace":
+        arrivals = _replay(table, folder)
+    else:
+        raise table.wrong("process", "'poisson', 'gamma', 'constant', 'closed' or 'trace'")
+    table.finish()
+    return arrivals
+
+
+def _replay(table: Table, folder: Path) -> Replay:
+    table.required("trace")
+    source = table.text("trace") or ""
+    reader = table.text("format") or "loadsheet"
+    if reader not in READERS:
+        raise table.wrong("format", " or ".join(repr(name) for name in READERS))
+    if source.startswith("preset:"):
+        rows = trace_preset(source.removeprefix("preset:"))
+    else:
+        rows = tuple(READERS[reader](folder / source))
+    return Replay(
+        source=source,
+        rows=rows,
+        time_scale=table.number("time_scale", 1.0),
+        length_scale=table.number("length_scale", 1.0),
+        start_s=table.number("start_s", 0.0),
+        max_requests=table.optional_integer("max_requests"),
+    )
+
+
+def _length(owner: Table, key: str, default: Length) -> Length:
+    value = owner.raw(key)
+    if value is None:
+        return default
+    if not isinstance(value, dict):
+        return Fixed(value=owner.integer(key, 0))
+    table = owner.child(key)
+    length = _distribution(table)
+    table.finish()
+    return length
+
+
+def _distribution(table: Table) -> Length:
+    match table.text("distribution"):
+        case "uniform":
+            return Uniform(min=table.integer("min", 0), max=table.integer("max", 0))
+        case "lognormal":
+            return LogNormal(
+                mean=table.number("mean", 0.0),
+                cv=table.number("cv", 1.0),
+                min=table.integer("min", 1),
+                max=table.integer("max", 1_000_000),
+            )
+        case "empirical":
+            return Empirical(
+                values=tuple(int(value) for value in _numbers(table, "values")),
+                weights=_numbers(table, "weights"),
+            )
+        case _:
+            raise table.wrong("distribution", "'uniform', 'lognormal' or 'empirical'")
+
+
+def _numbers(table: Table, key: str) -> tuple[float, ...]:
+    values = table.raw(key)
+    if values is None:
+        return ()
+    if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
+        raise table.wrong(key, "a list of numbers")
+    return tuple(float(value) for value in values)
+
+
+def _text_slo(owner: Table) -> TextSLO:
+    value = owner.raw("slo")
+    default = TextSLO()
+    if isinstance(value, str):
+        slo = slo_preset(value)
+        if not isinstance(slo, TextSLO):
+            raise owner.wrong("slo", "a preset for text")
+        return slo
+    table = owner.child("slo")
+    slo = TextSLO(
+        ttft_s=table.number("ttft_s", default.ttft_s),
+        tpot_s=table.number("tpot_s", default.tpot_s),
+        percentile=table.number("percentile", default.percentile),
+    )
+    table.finish()
+    return slo
+
+
+def _image_slo(owner: Table) -> ImageSLO | StandaloneSLO:
+    value = owner.raw("slo")
+    if value is None:
+        return StandaloneSLO()
+    if isinstance(value, str) and value.startswith(_STANDALONE):
+        return StandaloneSLO(factor=_factor(owner, value))
+    if isinstance(value, str):
+        slo = slo_preset(value)
+        if not isinstance(slo, ImageSLO):
+            raise owner.wrong("slo", "a preset for images")
+        return slo
+    table = owner.child("slo")
+    default = ImageSLO()
+    slo = ImageSLO(
+        deadline_s=table.number("deadline_s", default.deadline_s),
+        percentile=table.number("percentile", default.percentile),
+    )
+    table.finish()
+    return slo
+
+
+def _factor(owner: Table, value: str) -> float:
+    try:
+        factor = float(value.removeprefix(_STANDALONE))
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < float("inf"):
+        raise owner.wrong("slo", "'standalone:3' or another positive factor")
+    return factor
