@@ -1,0 +1,1 @@
+"""Text-to-image diffusion: pipeline folders, noise schedules, samplers and the batched engine."""

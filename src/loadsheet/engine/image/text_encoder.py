@@ -1,0 +1,84 @@
+"""Prompts to conditioning, for the text encoders of the layouts that can be flown.
+
+Prompts are padded to a fixed number of tokens, as the denoisers were trained; longer ones are cut,
+with a warning. Shapes: B prompts, T tokens, D hidden.
+"""
+
+import logging
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import BertModel, CLIPTextModel, PreTrainedTokenizerBase
+
+from loadsheet.engine.image.conditioning import Conditioning, Prompts
+
+logger = logging.getLogger(__name__)
+
+
+class PromptTokenizer:
+    """Token ids and attention mask, both int64 [B, T] with T = `max_tokens`."""
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, max_tokens: int, device: torch.device
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._max_tokens = max_tokens
+        self._device = device
+
+    def __call__(self, texts: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+        for length in map(len, self._tokenizer(list(texts)).input_ids):
+            if length > self._max_tokens:
+                logger.warning("prompt cut tokens=%d max_tokens=%d", length, self._max_tokens)
+        rows = self._tokenizer(
+            list(texts),
+            padding="max_length",
+            max_length=self._max_tokens,
+            truncation=True,
+            return_tensors="pt",
+        )
+        return rows.input_ids.to(self._device), rows.attention_mask.to(self._device)
+
+
+class ClipTextEncoder:
+    """SD 1.x: every padded position of CLIP's last hidden state conditions, none is masked."""
+
+    def __init__(self, tokenizer: PromptTokenizer, model: CLIPTextModel) -> None:
+        self._tokenizer = tokenizer
+        self._model = model
+
+    def __call__(self, prompts: Prompts) -> Conditioning:
+        ids_BT, _ = self._tokenizer(prompts.texts)
+        hidden_BTD: Tensor = self._model(input_ids=ids_BT).last_hidden_state
+        return Conditioning(tensors={"encoder_hidden_states": hidden_BTD})
+
+
+class MiniLMTextEncoder:
+    """Tokens for cross attention, and the sentence embedding as class label.
+
+    The embedding is what sentence-transformers computes for MiniLM (masked mean, unit length),
+    times sqrt(D) so that its entries have variance 1.
+    """
+
+    def __init__(self, tokenizer: PromptTokenizer, model: BertModel) -> None:
+        self._tokenizer = tokenizer
+        self._model = model
+
+    def __call__(self, prompts: Prompts) -> Conditioning:
+        ids_BT, mask_BT = self._tokenizer(prompts.texts)
+        hidden_BTD: Tensor = self._model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        return Conditioning(
+            tensors={
+                "encoder_hidden_states": hidden_BTD,
+                "encoder_attention_mask": mask_BT,
+                "class_labels": sentence_embedding(hidden_BTD, mask_BT).to(hidden_BTD.dtype),
+            }
+        )
+
+
+def sentence_embedding(hidden_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    """Mean over unmasked tokens, scaled to length sqrt(D); float32 [B, D]."""
+    weight_BT1 = mask_BT[..., None].float()
+    mean_BD = (hidden_BTD.float() * weight_BT1).sum(dim=1) / weight_BT1.sum(dim=1)
+    return functional.normalize(mean_BD, dim=-1) * math.sqrt(mean_BD.shape[-1])
