@@ -72,8 +72,10 @@ def _api_error(error: ErrorDetails) -> ApiError:
             return invalid(f"{param} is required", param, "missing_required_parameter")
         case "unsupported_parameter":
             return invalid(reason, param, "unsupported_parameter")
-        case "model_type":
+        case "model_type" if param is None:
             return invalid("the body must be a JSON object", code="invalid_json")
+        case "model_type":
+            return invalid(f"{param}: give a JSON object", param)
         case "string_unicode":
             return invalid(f"{param}: text must be valid Unicode", param)
     return invalid(f"{param}: {reason[:1].lower()}{reason[1:]}", param)
