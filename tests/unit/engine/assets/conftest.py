@@ -9,6 +9,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+
 from loadsheet.engine.assets.entry import Entry, EntryKind, Member, Recipe, Wheel
 
 MakeWheel = Callable[..., Wheel]
@@ -29,7 +30,7 @@ def _record_line(name: str, content: bytes) -> str:
 
 
 @pytest.fixture
-def make_wheel(tmp_path: Path) -> MakeWheel:
+def make_wheel() -> MakeWheel:
     """Writes a wheel that pip accepts and returns its pins."""
 
     def make(folder: Path, files: dict[str, bytes], project: str = "tiny-parcel") -> Wheel:
@@ -61,7 +62,9 @@ def make_wheel(tmp_path: Path) -> MakeWheel:
 
 @pytest.fixture
 def make_entry() -> Callable[..., Entry]:
-    def make(name: str, wheel: Wheel | None, recipe: Recipe = Recipe.COPY, **fields: object) -> Entry:
+    def make(
+        name: str, wheel: Wheel | None, recipe: Recipe = Recipe.COPY, **fields: object
+    ) -> Entry:
         table: dict[str, object] = {
             "title": name,
             "kind": EntryKind.TEXT,

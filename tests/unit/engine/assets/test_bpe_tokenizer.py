@@ -3,10 +3,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+
 from loadsheet.engine.assets.bpe_tokenizer import tokenizer_config, tokenizer_table
 from loadsheet.engine.assets.gguf_file import read_gguf
 from loadsheet.errors import AssetError
-from tokenizers import Tokenizer
 
 
 @pytest.fixture

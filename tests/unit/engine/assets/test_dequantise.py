@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from loadsheet.engine.assets.dequantise import dequantise, to_bfloat16
 from loadsheet.engine.assets.gguf_file import TensorKind
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from loadsheet.engine.assets.gguf_file import BLOCKS, TensorKind, read_gguf
 from loadsheet.errors import AssetError
 

@@ -7,6 +7,9 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from loadsheet.engine.assets.gguf_file import read_gguf
 from loadsheet.engine.assets.llama_folder import (
     build_llama_folder,
@@ -16,8 +19,6 @@ from loadsheet.engine.assets.llama_folder import (
 )
 from loadsheet.engine.assets.progress import AssetProgress, AssetStage, StageMeter
 from loadsheet.errors import AssetError
-from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 @pytest.fixture
@@ -58,7 +59,9 @@ def test_transformers_loads_the_folder(parts: Path, tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.eos_token == "<|im_end|>"
     assert tokenizer.decode(tokenizer.encode("the end")) == "the end"
-    assert tokenizer.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False) == "hi"
+    assert (
+        tokenizer.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False) == "hi"
+    )
 
 
 def test_the_licence_travels_along(parts: Path, tmp_path: Path) -> None:

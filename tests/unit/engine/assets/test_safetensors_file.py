@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+
 from loadsheet.engine.assets.dequantise import to_bfloat16
 from loadsheet.engine.assets.safetensors_file import Bfloat16Tensor, write_safetensors
-from safetensors.torch import load_file
 
 
 def test_read_back_by_safetensors(tmp_path: Path) -> None:
