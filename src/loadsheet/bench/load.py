@@ -88,6 +88,8 @@ class LoadGenerator:
         stopped = asyncio.create_task(self._stop.wait())
         try:
             await self._wait(drivers, until_ns=window.end_ns, stopped=stopped)
+            if all(driver.done() for driver in drivers):  # traces ended: no more will come
+                await self._wait(self._in_flight, until_ns=window.end_ns, stopped=stopped)
             played = replace(window, end_ns=min(window.end_ns, self._clock_ns()))
             await self._drain(played, window.end_ns, stopped)
         finally:

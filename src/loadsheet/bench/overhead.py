@@ -14,7 +14,7 @@ import numpy as np
 
 from loadsheet.units import format_seconds
 
-_PROBE_S = 0.005
+_PROBE_S = 0.02
 _BUSY_SHARE = 0.8
 _LATE_S = 0.01
 
