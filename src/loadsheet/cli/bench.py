@@ -1,6 +1,7 @@
 """`loadsheet bench`: mixed text and image load against any OpenAI-compatible server."""
 
 import argparse
+import importlib
 from pathlib import Path
 
 from loadsheet.errors import ConfigError
@@ -24,19 +25,26 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             description="Play a workload against a server and write a report.",
         )
     )
+    overhead = actions.add_parser(
+        "overhead",
+        help="measure the client itself on this machine",
+        description="How many requests and chunks per second one core of this machine can send "
+        "and stamp, against a mock server.",
+    )
+    overhead.add_argument("--duration", type=float, default=4.0, metavar="S", help="of each load")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0; 130 after Ctrl-C, with a report of what there was; ConfigError for bad input."""
     try:
-        # loaded late: the client needs the extra `bench`, and no other command should pay for it
-        from loadsheet.cli import bench_run
+        # loaded late: the client needs the extra `bench`, and `--help` should not
+        module = importlib.import_module(f"loadsheet.cli.bench_{arguments.action}")
     except ModuleNotFoundError as error:
         if error.name != "aiohttp":
             raise
         message = "the benchmark client needs aiohttp: pip install 'loadsheet[bench]'"
         raise ConfigError(message) from error
-    return bench_run.run(arguments)
+    return int(module.run(arguments))
 
 
 def _add_run_flags(parser: argparse.ArgumentParser) -> None:
