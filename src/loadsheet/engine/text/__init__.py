@@ -1,0 +1,1 @@
+"""A decoder-only language model on torch: readable model code, and a batching engine around it."""
