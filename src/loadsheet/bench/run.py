@@ -183,7 +183,8 @@ class BenchRun:
             window = await generator.play(phase, window, start_ns)
         finally:
             ticker.cancel()
-            overhead = await probe.stop([record.client_wait_s for record in records])
+            measured = [record for record in records if window.holds(record.due_ns)]
+            overhead = await probe.stop([record.client_wait_s for record in measured])
         return PlayedPhase(
             name=phase.name,
             window=window,

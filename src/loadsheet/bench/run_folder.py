@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from loadsheet.bench.html_report import html_report
 from loadsheet.bench.markdown import markdown_report
 from loadsheet.bench.record import RequestRecord, read_record_line, record_line
 from loadsheet.bench.run import RunResult
@@ -19,6 +20,7 @@ from loadsheet.errors import ConfigError
 RECORDS = "records.jsonl"
 SUMMARY = "summary.json"
 MARKDOWN = "summary.md"
+HTML = "report.html"
 _FLUSH_EVERY = 64
 
 
@@ -36,6 +38,7 @@ class RunFolder:
         (self.path / SUMMARY).write_text(document + "\n", encoding="utf-8")
         report = markdown_report(result.workload.name, result.summary)
         (self.path / MARKDOWN).write_text(report, encoding="utf-8")
+        (self.path / HTML).write_text(html_report(result), encoding="utf-8")
 
 
 class RecordWriter:

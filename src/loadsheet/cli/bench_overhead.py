@@ -3,15 +3,17 @@
 import argparse
 import asyncio
 
-from loadsheet.bench.markdown import number, table
+from loadsheet.bench.markdown import markdown_table
 from loadsheet.bench.self_test import Ceiling, measure_ceilings
+from loadsheet.bench.tables import Table, number
 from loadsheet.units import format_seconds
 
 
 def run(arguments: argparse.Namespace) -> int:
     ceilings = asyncio.run(measure_ceilings(arguments.duration))
     header = ("load", "rate", "of a core", "at a full core", "late p99", "added p50", "added p99")
-    print(table(header, [_row(ceiling) for ceiling in ceilings]))
+    rows = tuple(_row(ceiling) for ceiling in ceilings)
+    print(markdown_table(Table(header=header, rows=rows)))
     return 0
 
 
