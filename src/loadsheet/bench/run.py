@@ -133,9 +133,7 @@ class BenchRun:
     async def _play_all(
         self, client: HttpClient, target: Target, token_line: TokenLine
     ) -> tuple[PlayedPhase, ...]:
-        plans = [(MIXED, self._workload.traffic)]
-        if self._workload.run.measure_alone and len(self._workload.traffic) > 1:
-            plans = [(alone(item.name), (item,)) for item in self._workload.traffic] + plans
+        plans = self._phase_plans()
         models = self._models(target)
         played = []
         for index, (name, traffic) in enumerate(plans):
@@ -155,6 +153,16 @@ class BenchRun:
             if phase.window.end_ns > phase.window.start_ns:  # else stopped while warming up
                 played.append(phase)
         return tuple(played)
+
+    def _phase_plans(self) -> list[tuple[str, tuple[Traffic, ...]]]:
+        """A workload of one class is that class alone."""
+        traffic = self._workload.traffic
+        apart: list[tuple[str, tuple[Traffic, ...]]] = [
+            (alone(item.name), (item,)) for item in traffic
+        ]
+        if len(traffic) == 1:
+            return apart
+        return [*(apart if self._workload.run.measure_alone else []), (MIXED, traffic)]
 
     async def _play(self, client: HttpClient, target: Target, phase: Phase) -> PlayedPhase:
         async def send(call: Call, *, phase: str, due_ns: int) -> RequestRecord:

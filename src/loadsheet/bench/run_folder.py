@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from loadsheet.bench.exports import write_exports
 from loadsheet.bench.html_report import html_report
 from loadsheet.bench.markdown import markdown_report
 from loadsheet.bench.record import RequestRecord, read_record_line, record_line
@@ -21,6 +22,7 @@ RECORDS = "records.jsonl"
 SUMMARY = "summary.json"
 MARKDOWN = "summary.md"
 HTML = "report.html"
+EXPORTS = "exports"
 _FLUSH_EVERY = 64
 
 
@@ -39,6 +41,7 @@ class RunFolder:
         report = markdown_report(result.workload.name, result.summary)
         (self.path / MARKDOWN).write_text(report, encoding="utf-8")
         (self.path / HTML).write_text(html_report(result), encoding="utf-8")
+        write_exports(self.path / EXPORTS, result)
 
 
 class RecordWriter:

@@ -210,6 +210,7 @@ def _interference(
             metric=name,
             quantile=label,
             ratio=interference(together[name], by_itself[name], q, rng),
+            num=min(sum(map(len, side)) for side in (together[name], by_itself[name])),
         )
         for name in _COMPARED[traffic.kind]
         if name in together and name in by_itself

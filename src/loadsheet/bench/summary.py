@@ -86,6 +86,7 @@ class Interference:
     metric: str
     quantile: str
     ratio: Estimate
+    num: int  # values on the smaller side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

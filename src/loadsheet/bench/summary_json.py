@@ -78,6 +78,7 @@ def _numbers(summary: RunSummary) -> Json:
                 "traffic": item.traffic,
                 "metric": item.metric,
                 "quantile": item.quantile,
+                "num": item.num,
                 "unit": "ratio",
                 **estimate_document(item.ratio),
             }

@@ -61,9 +61,15 @@ def phase_remarks(phase: PhaseSummary) -> tuple[str, ...]:
 
 def interference_table(summary: RunSummary) -> Table:
     return Table(
-        header=("class", "metric", "quantile", "mixed / alone"),
+        header=("class", "metric", "quantile", "n", "mixed / alone"),
         rows=tuple(
-            (item.traffic, item.metric.removesuffix("_s"), item.quantile, with_interval(item.ratio))
+            (
+                item.traffic,
+                item.metric.removesuffix("_s"),
+                item.quantile,
+                str(item.num),
+                with_interval(item.ratio) + _mark(item.num, item.quantile),
+            )
             for item in summary.interference
         ),
     )
@@ -88,8 +94,7 @@ def promise_text(slo: SLO) -> str:
 
 def _latency_row(item: ClassSummary, entry: Distribution) -> tuple[str, ...]:
     cells = [
-        milliseconds(value) + ("*" if entry.num < _FEW.get(label, 0) else "")
-        for label, value in entry.quantiles.items()
+        milliseconds(value) + _mark(entry.num, label) for label, value in entry.quantiles.items()
     ]
     name = f"{entry.name.removesuffix('_s')} (ms)"
     return (item.traffic, name, str(entry.num), milliseconds(entry.mean), *cells)
@@ -108,6 +113,10 @@ def _objective_row(item: ClassSummary) -> tuple[str, ...]:
         number(kept.goodput_rps),
         "yes" if kept.is_met else "no",
     )
+
+
+def _mark(num: int, label: str) -> str:
+    return "*" if num < _FEW.get(label, 0) else ""
 
 
 def milliseconds(estimate: Estimate) -> str:

@@ -25,6 +25,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             description="Play a workload against a server and write a report.",
         )
     )
+    compare = actions.add_parser(
+        "compare",
+        help="two runs side by side",
+        description="Two runs side by side: B / A with 95 % paired bootstrap intervals.",
+    )
+    compare.add_argument("a", type=Path, metavar="A", help="folder of a run")
+    compare.add_argument("b", type=Path, metavar="B")
+    compare.add_argument("--json", action="store_true")
     overhead = actions.add_parser(
         "overhead",
         help="measure the client itself on this machine",

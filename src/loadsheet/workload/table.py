@@ -17,6 +17,9 @@ class Table:
     def has(self, key: str) -> bool:
         return key in self._values
 
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._values)
+
     def raw(self, key: str) -> object:
         """The value as it is in the file, None when absent; marks the key as known."""
         self._known.append(key)
