@@ -159,6 +159,20 @@ def test_a_request_that_turns_infinite_fails_alone(our_pipeline: ImagePipeline) 
     assert_same_image(image, draw(our_pipeline, FOX, ignore_step))
 
 
+def test_a_decode_that_turns_infinite_fails_alone(our_pipeline: ImagePipeline) -> None:
+    engine = ImageEngine(our_pipeline)
+    payload = replace(FOX, num_steps=1)
+    for key in ("bad", "good"):
+        admit(engine, key, payload)
+    run(engine, StepKind.ENCODE, {"bad": 0, "good": 0})
+    run(engine, StepKind.DENOISE, {"bad": 0, "good": 0})
+    engine._states["bad"].latents_1CHW.fill_(float("inf"))
+    bad, good = run(engine, StepKind.VAE_DECODE, {"bad": 1, "good": 1})
+    assert isinstance(bad, FailedOutput)
+    assert (bad.request_id, "VAE decode" in bad.message) == ("bad", True)
+    assert_same_image(pixels_of([good])["good"], draw(our_pipeline, payload, ignore_step))
+
+
 def test_step_idx_must_be_where_the_request_stands(our_pipeline: ImagePipeline) -> None:
     engine = ImageEngine(our_pipeline)
     admit(engine, "fox", FOX)
