@@ -19,10 +19,11 @@ COMMANDS = {
     "up": "the main job: both default models on this device, behind one server",
     "serve": "the server, with models of your choice",
     "generate": "text or an image in the terminal, without a server",
+    "bench": "mixed text and image load against any OpenAI-compatible server",
     "assets": "fetch and convert the default models",
 }
 
-_GROUPS = {"fly": ("up", "serve", "generate", "assets")}
+_GROUPS = {"fly": ("up", "serve", "generate", "bench", "assets")}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
