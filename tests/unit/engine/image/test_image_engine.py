@@ -166,7 +166,8 @@ def test_a_decode_that_turns_infinite_fails_alone(our_pipeline: ImagePipeline) -
         admit(engine, key, payload)
     run(engine, StepKind.ENCODE, {"bad": 0, "good": 0})
     run(engine, StepKind.DENOISE, {"bad": 0, "good": 0})
-    engine._states["bad"].latents_1CHW.fill_(float("inf"))
+    state = engine._states["bad"]
+    state.latents_1CHW = torch.full_like(state.latents_1CHW, float("inf"))
     bad, good = run(engine, StepKind.VAE_DECODE, {"bad": 1, "good": 1})
     assert isinstance(bad, FailedOutput)
     assert (bad.request_id, "VAE decode" in bad.message) == ("bad", True)
