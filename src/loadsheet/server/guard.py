@@ -3,6 +3,7 @@
 Plain ASGI, because a middleware that wraps responses would hide client disconnects from streams.
 """
 
+import asyncio
 import hmac
 import logging
 import re
@@ -13,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from loadsheet.server.errors import ApiError, failed
+from loadsheet.server.errors import ApiError, failed, unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,11 @@ class Guard:
             return
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # the drain is over before the work is
+            if is_started:
+                raise
+            error = unavailable("the server exits before this was done", "draining")
+            await error_response(error)(scope, receive, send_with_id)
         except Exception:
             if is_started:
                 raise

@@ -6,6 +6,7 @@ seed. Tests hold the device with `executor.hold()` instead of guessing how long 
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ LIMITS = DeviceLimits(
             num_blocks=256,
             max_context_tokens=CONTEXT_TOKENS,
             max_num_seqs=16,
-            max_waiting=8,
+            max_waiting=16,
         ),
     ),
     images=(
@@ -90,16 +91,20 @@ CARDS = (
 
 
 class ScriptedExecutor:
-    """Follows `num_words` (end of sequence after that many), `empty_at` and `fail_after`."""
+    """Follows `num_words` (end of sequence after that many), `empty_at` and `fail_after`.
+
+    `padding` makes tokens longer, `step_s` makes steps slower.
+    """
 
     def __init__(self) -> None:
         self.requests: dict[str, object] = {}
         self.payloads: dict[str, TextPayload | ImagePayload] = {}
         self.live: set[str] = set()
         self.num_words = 5
+        self.padding = ""
+        self.step_s = 0.0
         self.empty_at: set[int] = set()
         self.fail_after: int | None = None
-        self.plans = 0
         self._emitted: dict[str, int] = {}
         self._gate = threading.Event()
         self._gate.set()
@@ -121,7 +126,7 @@ class ScriptedExecutor:
 
     def run(self, plan):
         assert self._gate.wait(PATIENCE_S)
-        self.plans += 1
+        time.sleep(self.step_s)
         return StepResult(duration_s=1e-3, outputs=tuple(self._outputs(plan)))
 
     def _outputs(self, plan):
@@ -151,7 +156,7 @@ class ScriptedExecutor:
         elif index + 1 == self.num_words and not payload.is_eos_ignored:
             reason = FinishReason.STOP
         is_silent = reason is FinishReason.STOP or index in self.empty_at
-        text = "" if is_silent else f"w{index} "
+        text = "" if is_silent else f"w{index} {self.padding}"
         return TextOutput(request_id=request_id, token_id=index, text=text, finish_reason=reason)
 
     def _image(self, request_id):
@@ -175,22 +180,18 @@ class Running:
 
     def until(self, condition) -> None:
         """Wait for a state that an event will bring; fails after a long patience."""
-        waiting = threading.Event()
-        for _ in range(int(PATIENCE_S / 0.005)):
-            if condition():
-                return
-            waiting.wait(0.005)
-        raise AssertionError("the state did not come")
+        give_up_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < give_up_s, "the state did not come"
+            time.sleep(0.005)
 
     def status(self) -> dict:
         return self.http.get("/v1/loadsheet/status").json()
 
     def metric(self, line_start: str) -> float:
-        """The value of the series whose line starts so; 0 when there is none."""
-        for line in self.http.get("/metrics").text.splitlines():
-            if line.startswith(line_start):
-                return float(line.rsplit(" ", 1)[1])
-        return 0.0
+        """The sum over the series whose lines start so; 0 when there is none."""
+        lines = self.http.get("/metrics").text.splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(line_start))
 
 
 @contextmanager
