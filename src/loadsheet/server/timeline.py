@@ -1,14 +1,14 @@
 """When things happened to one request, from its updates; all in the loop's seconds.
 
-The formulas are the ones that benchmarks use: TTFT is first token minus arrival, TPOT is
-(e2e - TTFT) / (n - 1).
+TTFT, TPOT and "met its SLO" are the formulas of `loadsheet.metrics`, counted from the arrival here.
 """
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from loadsheet.metrics import ImageTiming, TextTiming
 from loadsheet.runtime.update import Failed, Image, Rejected, Started, Token, Update
-from loadsheet.workload.request import Request, TextRequest
+from loadsheet.workload.request import ImageRequest, Request
 
 
 class Outcome(StrEnum):
@@ -20,6 +20,9 @@ class Outcome(StrEnum):
     ABORT = "abort"  # the client left or read too slowly
     ERROR = "error"
     REJECTED = "rejected"
+
+
+_FINISHED = (Outcome.STOP, Outcome.LENGTH, Outcome.DRAWN)
 
 
 @dataclass(slots=True)
@@ -56,14 +59,14 @@ class Timeline:
 
     @property
     def ttft_s(self) -> float | None:
-        return self.token_times_s[0] - self.request.arrival_s if self.token_times_s else None
+        timing = self._text_timing()
+        return None if timing is None else timing.ttft_s
 
     @property
     def tpot_s(self) -> float | None:
         """None below two tokens: there is no gap to average."""
-        if len(self.token_times_s) < 2:
-            return None
-        return (self.token_times_s[-1] - self.token_times_s[0]) / (len(self.token_times_s) - 1)
+        timing = self._text_timing()
+        return None if timing is None else timing.tpot_s
 
     @property
     def prefill_s(self) -> float | None:
@@ -84,10 +87,19 @@ class Timeline:
     @property
     def is_slo_met(self) -> bool:
         """Whether the request ended well and within every promise made to it."""
-        if self.e2e_s is None or self.outcome not in (Outcome.STOP, Outcome.LENGTH, Outcome.DRAWN):
+        if self.ended_s is None or self.outcome not in _FINISHED:
             return False
-        if not isinstance(self.request, TextRequest):
-            return self.e2e_s <= self.request.slo.deadline_s
-        slo = self.request.slo
-        is_first_in_time = self.ttft_s is not None and self.ttft_s <= slo.ttft_s
-        return is_first_in_time and (self.tpot_s is None or self.tpot_s <= slo.tpot_s)
+        if isinstance(self.request, ImageRequest):
+            timing = ImageTiming(start_s=self.request.arrival_s, end_s=self.ended_s)
+            return timing.meets(self.request.slo)
+        text_timing = self._text_timing()
+        return text_timing is not None and text_timing.meets(self.request.slo)
+
+    def _text_timing(self) -> TextTiming | None:
+        if not self.token_times_s:
+            return None
+        return TextTiming(
+            start_s=self.request.arrival_s,
+            token_s=tuple(self.token_times_s),
+            num_tokens=len(self.token_times_s),
+        )
