@@ -103,6 +103,16 @@ def interval_of(draws: Floats, value: float) -> Estimate:
     return Estimate(value=value, low=float(low), high=float(high))
 
 
+def ratio(value: float, base: float, draws: Floats, base_draws: Floats) -> Estimate | None:
+    """value / base with the interval of their bootstrap draws; None where the base is nothing."""
+    if base == 0:
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = draws / base_draws
+    finite = ratios[np.isfinite(ratios)]
+    return interval_of(finite, value / base) if len(finite) else Estimate(value=value / base)
+
+
 def student_t(degrees: int) -> float:
     """97.5 % point of Student's t by its expansion in 1/degrees (Abramowitz & Stegun 26.7.5).
 

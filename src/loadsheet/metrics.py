@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from loadsheet.estimate import Estimate, Floats, interval_of, resampled_quantiles
+from loadsheet.estimate import Estimate, Floats, interval_of, ratio, resampled_quantiles
 from loadsheet.workload.slo import ImageSLO, TextSLO
 
 
@@ -82,11 +82,17 @@ def interference(
     alone: Sequence[Sequence[float]],
     q: float,
     rng: np.random.Generator,
-) -> Estimate:
-    """q-quantile in the mix over q-quantile alone; values grouped by request."""
-    value = _pooled_quantile(mixed, q) / _pooled_quantile(alone, q)
-    draws = resampled_quantiles(mixed, q, rng) / resampled_quantiles(alone, q, rng)
-    return interval_of(draws, value)
+) -> Estimate | None:
+    """q-quantile in the mix over q-quantile alone; values grouped by request.
+
+    None where the quantile alone is 0, as with chunks that arrive together.
+    """
+    return ratio(
+        _pooled_quantile(mixed, q),
+        _pooled_quantile(alone, q),
+        resampled_quantiles(mixed, q, rng),
+        resampled_quantiles(alone, q, rng),
+    )
 
 
 def share_sum(

@@ -16,7 +16,7 @@ from loadsheet.bench.latency import Groups, latency_groups
 from loadsheet.bench.record import RequestRecord
 from loadsheet.bench.stored_run import StoredRun
 from loadsheet.bench.throughput import main_rate_batches
-from loadsheet.estimate import Estimate, Floats, interval_of, resampled_quantiles
+from loadsheet.estimate import Estimate, Floats, ratio, resampled_quantiles
 from loadsheet.workload.request import RequestKind
 
 _NUM_RESAMPLES = 1000
@@ -37,7 +37,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """`ratio` is B / A; `num` counts pairs, or the smaller side where nothing pairs.
+    """`ratio` is B / A, None where A is 0; `num` counts pairs, else the smaller side.
 
     `is_enough`: a p99 of fewer than 100 values is about the maximum, and no bootstrap repairs that.
     """
@@ -48,7 +48,7 @@ class Change:
     statistic: str
     a: float
     b: float
-    ratio: Estimate
+    ratio: Estimate | None
     num: int
     is_paired: bool
     higher_is_better: bool
@@ -58,8 +58,10 @@ class Change:
     def verdict(self) -> Verdict:
         if not self.is_enough:
             return Verdict.FEW
+        if self.ratio is None or self.ratio.low is None or self.ratio.high is None:
+            return Verdict.OPEN
         low, high = self.ratio.low, self.ratio.high
-        if low is None or high is None or low <= 1 <= high:
+        if low <= 1 <= high:
             return Verdict.OPEN
         return Verdict.BETTER if (low > 1) == self.higher_is_better else Verdict.WORSE
 
@@ -112,7 +114,7 @@ def _class_changes(
             for label, q in (("p50", 0.5), ("p99", 0.99)):
                 values = (_pooled(both[0], q), _pooled(both[1], q))
                 can_pair = is_paired and len(both[0]) == len(both[1])
-                draws = _ratio_draws(both, q, rng, is_paired=can_pair)
+                draws = _draws(both, q, rng, is_paired=can_pair)
                 yield Change(
                     phase=phase,
                     traffic=traffic,
@@ -120,7 +122,7 @@ def _class_changes(
                     statistic=label,
                     a=values[0],
                     b=values[1],
-                    ratio=interval_of(draws, values[1] / values[0]),
+                    ratio=ratio(values[1], values[0], draws[1], draws[0]),
                     num=min(len(both[0]), len(both[1])),
                     is_paired=can_pair,
                     higher_is_better=False,
@@ -150,18 +152,18 @@ def _good_pairs(
     )
 
 
-def _ratio_draws(
+def _draws(
     sides: tuple[Groups, Groups], q: float, rng: np.random.Generator, *, is_paired: bool
-) -> Floats:
-    if not is_paired:
-        return resampled_quantiles(sides[1], q, rng) / resampled_quantiles(sides[0], q, rng)
+) -> list[Floats]:
+    """Resampled quantiles of A and of B."""
     # the same seed draws the same requests on both sides: that is the pairing
-    shared_seed = int(rng.integers(2**63))
-    a, b = (
-        resampled_quantiles(side, q, np.random.default_rng(shared_seed), _NUM_RESAMPLES)
-        for side in sides
-    )
-    return b / a
+    seeds = [int(seed) for seed in rng.integers(2**63, size=2)]
+    return [
+        resampled_quantiles(
+            side, q, np.random.default_rng(seeds[0] if is_paired else seed), _NUM_RESAMPLES
+        )
+        for side, seed in zip(sides, seeds, strict=True)
+    ]
 
 
 def _kept_change(
@@ -184,21 +186,11 @@ def _kept_change(
         statistic="share",
         a=float(kept[0].mean()),
         b=float(kept[1].mean()),
-        ratio=_ratio(float(kept[0].mean()), float(kept[1].mean()), shares[0], shares[1]),
+        ratio=ratio(float(kept[1].mean()), float(kept[0].mean()), shares[1], shares[0]),
         num=min(len(kept[0]), len(kept[1])),
         is_paired=is_paired,
         higher_is_better=True,
     )
-
-
-def _ratio(a: float, b: float, draws_a: Floats, draws_b: Floats) -> Estimate:
-    """b / a; without an interval where a is nothing, or often is in the draws."""
-    if a == 0:
-        return Estimate(value=1.0 if b == 0 else float("inf"))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = draws_b / draws_a
-    finite = ratios[np.isfinite(ratios)]
-    return interval_of(finite, b / a) if len(finite) else Estimate(value=b / a)
 
 
 def _rate_change(
@@ -222,7 +214,7 @@ def _rate_change(
         statistic="mean",
         a=a_rate,
         b=b_rate,
-        ratio=_ratio(a_rate, b_rate, means[0], means[1]),
+        ratio=ratio(b_rate, a_rate, means[1], means[0]),
         num=len(sides[0]),
         is_paired=True,
         higher_is_better=True,

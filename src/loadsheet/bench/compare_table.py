@@ -43,7 +43,7 @@ def _row(change: Change) -> tuple[str, ...]:
         f"{name} {change.statistic} ({unit})",
         number(change.a * scale),
         number(change.b * scale),
-        with_interval(change.ratio),
+        "–" if change.ratio is None else with_interval(change.ratio),
         f"{change.num}{'' if change.is_paired else ' unpaired'}",
         change.verdict.value,
     )

@@ -15,7 +15,6 @@ from loadsheet.bench.record import RequestRecord
 from loadsheet.bench.summarize import Promise
 from loadsheet.bench.target import Target
 from loadsheet.errors import ConfigError
-from loadsheet.workload.arrivals import ClosedLoop
 from loadsheet.workload.request import RequestKind
 from loadsheet.workload.shape import ImageShape, TextShape
 from loadsheet.workload.slo import ImageSLO
@@ -33,10 +32,9 @@ class Prober:
     clock_ns: Callable[[], int]
     on_record: Callable[[RequestRecord], None]
 
-    async def token_line(self, model: str | None) -> TokenLine:
+    async def token_line(self, traffic: TextTraffic, model: str | None) -> TokenLine:
         """The default line (a word is a token) where the server reports no usage."""
-        traffic = TextTraffic(name="probe", arrivals=ClosedLoop())
-        maker = CallMaker(traffic=traffic, model=model, seed=self.seed)
+        maker = CallMaker(traffic=replace(traffic, name=PHASE), model=model, seed=self.seed)
         points = []
         for index, num_words in enumerate(_PROBE_WORDS):
             shape = TextShape(prompt_tokens=num_words, output_tokens=2)

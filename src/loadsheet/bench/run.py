@@ -122,7 +122,7 @@ class BenchRun:
         token_line = TokenLine()
         texts = [item for item in self._workload.traffic if isinstance(item, TextTraffic)]
         if texts:
-            token_line = await prober.token_line(models[texts[0].name])
+            token_line = await prober.token_line(texts[0], models[texts[0].name])
         num_requests = self._workload.run.standalone_requests
         promises = {
             traffic.name: await prober.promise(traffic, models[traffic.name], num_requests)

@@ -28,6 +28,7 @@ from loadsheet.workload.slo import SLO, ImageSLO, TextSLO
 from loadsheet.workload.traffic import Traffic
 
 MIXED = "mixed"
+_TOGETHER_NOTED = 0.05
 _COMPARED = {
     RequestKind.TEXT: ("ttft_s", "tpot_s", "itl_s", "e2e_s"),
     RequestKind.IMAGE: ("time_to_image_s",),
@@ -196,7 +197,24 @@ def _notes(counts: Counts, due: Sequence[RequestRecord]) -> tuple[str, ...]:
     per_chunk = _tokens_per_chunk(due)
     if per_chunk is not None and abs(per_chunk - 1) > 0.02 and due[0].kind is RequestKind.TEXT:
         notes.append(f"{per_chunk:.2f} tokens per chunk: ITL is the gap between chunks, not tokens")
+    together = _share_together(due)
+    if together > _TOGETHER_NOTED:
+        notes.append(
+            f"{together:.0%} of the chunks came together with the one before: the server sends in "
+            "bursts; judge by TPOT and by the high quantiles of ITL"
+        )
     return tuple(notes)
+
+
+def _share_together(due: Sequence[RequestRecord]) -> float:
+    """Share of gaps that are 0 because one read brought several chunks."""
+    gaps = [
+        gap
+        for record in due
+        if record.is_ok and record.kind is RequestKind.TEXT
+        for gap in record.text_timing().itl_s
+    ]
+    return sum(gap == 0 for gap in gaps) / len(gaps) if gaps else 0.0
 
 
 def _interference(
@@ -204,18 +222,20 @@ def _interference(
 ) -> list[Interference]:
     together = latency_groups(mixed.due(traffic.name), traffic.kind)
     by_itself = latency_groups(apart.due(traffic.name), traffic.kind)
-    return [
-        Interference(
-            traffic=traffic.name,
-            metric=name,
-            quantile=label,
-            ratio=interference(together[name], by_itself[name], q, rng),
-            num=min(sum(map(len, side)) for side in (together[name], by_itself[name])),
-        )
-        for name in _COMPARED[traffic.kind]
-        if name in together and name in by_itself
-        for label, q in (("p50", 0.5), ("p99", 0.99))
-    ]
+    found = []
+    for name in _COMPARED[traffic.kind]:
+        if name not in together or name not in by_itself:
+            continue
+        num = min(sum(map(len, side)) for side in (together[name], by_itself[name]))
+        for label, q in (("p50", 0.5), ("p99", 0.99)):
+            ratio = interference(together[name], by_itself[name], q, rng)
+            if ratio is not None:
+                found.append(
+                    Interference(
+                        traffic=traffic.name, metric=name, quantile=label, ratio=ratio, num=num
+                    )
+                )
+    return found
 
 
 def _share_sum(

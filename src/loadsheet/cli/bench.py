@@ -74,6 +74,12 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="play every class alone first: interference and share sum",
     )
+    plan.add_argument(
+        "--ignore-eos",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="ask for exactly the drawn number of tokens (some servers refuse the field)",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--out", type=Path, metavar="DIR", help="default: runs/bench-TIME")
     output.add_argument("--json", action="store_true", help="print summary.json on stdout")

@@ -18,6 +18,7 @@ from loadsheet.bench.summary_json import summary_document
 from loadsheet.bench.target import Target, base_url
 from loadsheet.cli.bench_progress import ProgressPrinter, progress_printer
 from loadsheet.errors import ConfigError
+from loadsheet.workload.traffic import TextTraffic, Traffic
 from loadsheet.workload.workload import Workload
 from loadsheet.workload.workload_file import read_workload
 
@@ -80,7 +81,18 @@ def _workload(arguments: argparse.Namespace) -> Workload:
     }
     given = {name: value for name, value in overrides.items() if value is not None}
     seed = workload.seed if arguments.seed is None else arguments.seed
-    return replace(workload, seed=seed, run=replace(workload.run, **given))
+    return replace(
+        workload,
+        seed=seed,
+        run=replace(workload.run, **given),
+        traffic=tuple(_traffic(item, arguments.ignore_eos) for item in workload.traffic),
+    )
+
+
+def _traffic(traffic: Traffic, ignore_eos: bool | None) -> Traffic:
+    if ignore_eos is None or not isinstance(traffic, TextTraffic):
+        return traffic
+    return replace(traffic, ignore_eos=ignore_eos)
 
 
 def _target(arguments: argparse.Namespace) -> Target:
