@@ -34,10 +34,12 @@ class BlockPool:
         return True
 
     def grant(self, num_blocks: int) -> tuple[int, ...]:
-        """Hand out promised blocks."""
+        """Hand out promised blocks, at least one."""
         assert num_blocks <= self._promised, f"{num_blocks} of {self._promised} promised blocks"
         self._promised -= num_blocks
-        return tuple(self._free_ids.pop() for _ in range(num_blocks))
+        block_ids = tuple(self._free_ids[: -num_blocks - 1 : -1])
+        del self._free_ids[-num_blocks:]
+        return block_ids
 
     def release(self, block_ids: list[int], num_promised: int) -> None:
         """Take back a sequence's blocks and what is left of its promise."""

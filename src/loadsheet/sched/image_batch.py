@@ -17,11 +17,15 @@ from loadsheet.sched.step_times import StepTimes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePick:
-    """A possible image step, how long it takes, and how long its leader could still wait."""
+    """A possible image step, how long it takes, and how long its leader could still wait.
+
+    `laxity_share` is that laxity as a share of the time the leader was promised.
+    """
 
     choice: ImageChoice
     seconds: float
     laxity_s: float
+    laxity_share: float
 
 
 def pick_images(state: DeviceState, slack_s: float, now_s: float) -> ImagePick | None:
@@ -44,15 +48,16 @@ def pick_images(state: DeviceState, slack_s: float, now_s: float) -> ImagePick |
 
 
 class _Prices:
-    """Seconds of steps around one leader."""
+    """Seconds of steps around one leader, each predicted once per decision."""
 
-    __slots__ = ("_group", "_now_s", "_times", "_vae_s", "leader")
+    __slots__ = ("_group", "_now_s", "_seconds", "_times", "_vae_s", "leader")
 
     def __init__(self, group: ImageGroup, leader: ImageJob, times: StepTimes, now_s: float) -> None:
         self.leader = leader
         self._group = group
         self._now_s = now_s
         self._times = times
+        self._seconds: dict[tuple[StepKind, int], float] = {}
         self._vae_s = self.seconds(StepKind.VAE_DECODE, 1)
 
     @property
@@ -64,12 +69,17 @@ class _Prices:
         return self._group.limits.max_batch
 
     def seconds(self, kind: StepKind, batch: int) -> float:
-        return self._times.predict(kind, self._group.model, self.leader.shape(batch))
+        seconds = self._seconds.get((kind, batch))
+        if seconds is None:
+            shape = self.leader.shape(batch)
+            seconds = self._times.predict(kind, self._group.model, shape)
+            self._seconds[kind, batch] = seconds
+        return seconds
 
     def laxity_s(self, job: ImageJob, batch: int) -> float:
         """How long `job` could pause and still be in time if it steps in batches of this size."""
         left_s = self.seconds(StepKind.DENOISE, batch) * job.steps_left + self._vae_s
-        return job.deadline_s - self._now_s - left_s
+        return job.due_s - self._now_s - left_s
 
 
 def _is_mate(job: ImageJob, leader: ImageJob) -> bool:
@@ -110,11 +120,12 @@ def _loses_deadline(prices: _Prices, job: ImageJob, batch: int) -> bool:
 
 def _pick(prices: _Prices, kind: StepKind, members: list[ImageJob]) -> ImagePick:
     batch = len(members)
-    choice = ImageChoice(
-        model=prices.model, kind=kind, request_ids=tuple(job.request_id for job in members)
-    )
+    laxity_s = prices.laxity_s(prices.leader, batch)
     return ImagePick(
-        choice=choice,
+        choice=ImageChoice(
+            model=prices.model, kind=kind, request_ids=tuple(job.request_id for job in members)
+        ),
         seconds=prices.seconds(kind, batch),
-        laxity_s=prices.laxity_s(prices.leader, batch),
+        laxity_s=laxity_s,
+        laxity_share=laxity_s / prices.leader.request.slo.deadline_s,
     )

@@ -17,11 +17,14 @@ from loadsheet.workload.request import ImageRequest
 
 @dataclass(slots=True, eq=False)
 class ImageJob:
-    """One image request inside its group; `next_kind` is the step it needs next."""
+    """One image request inside its group; `next_kind` is the step it needs next.
+
+    `due_s` is its deadline, or infinity once it was given up.
+    """
 
     request: ImageRequest
     order: int
-    deadline_s: float
+    due_s: float
     state_bytes: int
     next_kind: StepKind = StepKind.ENCODE
     step_idx: int = 0
@@ -42,7 +45,7 @@ class ImageJob:
 
     @property
     def urgency(self) -> tuple[float, int]:
-        return self.deadline_s, self.order
+        return self.due_s, self.order
 
     @property
     def size_key(self) -> tuple[int, int, bool]:
@@ -103,7 +106,7 @@ class ImageGroup:
         job = ImageJob(
             request=request,
             order=order,
-            deadline_s=request.arrival_s + request.slo.deadline_s,
+            due_s=request.arrival_s + request.slo.deadline_s,
             state_bytes=state_bytes,
         )
         self._jobs[request.request_id] = job
@@ -118,6 +121,13 @@ class ImageGroup:
         (self.ready if job.is_started else self.waiting).discard(*job.urgency)
         self._remove(job)
         return True
+
+    def give_up(self, job: ImageJob) -> None:
+        """Serve an idle image after all those that can still be in time."""
+        queue = self.ready if job.is_started else self.waiting
+        queue.discard(*job.urgency)
+        job.due_s = float("inf")
+        queue.add(*job.urgency, job)
 
     def start_step(self, request_ids: tuple[str, ...]) -> tuple[ImageBatch, ImageShape]:
         jobs = [self._jobs[request_id] for request_id in request_ids]

@@ -17,7 +17,7 @@ def worst_blocks(request: TextRequest, limits: TextLimits) -> int:
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """`order` counts arrivals; `join_it`, `grow_it` and `key_s` are set when it starts to decode.
+    """`order` counts arrivals; what follows `is_decoding` is set when it starts to decode.
 
     Iterations are those of its group: it decodes in iterations join_it + 1, join_it + 2, …
     """
@@ -31,7 +31,7 @@ class Sequence:
     is_started: bool = False
     is_decoding: bool = False
     join_it: int = 0
-    grow_it: int = 0  # before this iteration runs it needs one more block
+    grow_phase: int = 0  # it needs a block before iterations of this remainder by block_tokens
     key_s: float = 0.0  # static deadline key, see token_deadlines
 
     @property

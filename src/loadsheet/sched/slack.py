@@ -16,12 +16,14 @@ from dataclasses import dataclass
 
 from loadsheet.sched.chunk import MIN_CHUNK_TOKENS, largest_chunk, text_seconds
 from loadsheet.sched.image_batch import ImagePick, pick_images
+from loadsheet.sched.lost_image import give_up_lost
 from loadsheet.sched.plan import StepKind
 from loadsheet.sched.policy import Choice, DeviceState, TextChoice
 from loadsheet.sched.step_times import StepTimes
 from loadsheet.sched.text_group import TextGroup
 
 URGENCY = 4.0  # a prompt or image is urgent when it can wait for fewer than this many steps
+RELAXED = 0.6  # an image that can pause for this share of its time lets earlier prompts pass
 FREE_PREFILL = 1.1  # prefill that lengthens an iteration by less than a tenth counts as free
 # Text iterations that an image step waits for at most, where slack alone would never come:
 PATIENCE = 32  # text is feasible, but new sequences keep using up the credit
@@ -63,6 +65,8 @@ class SlackPolicy:
 
     def choose(self, state: DeviceState, now_s: float) -> Choice | None:
         text = _outlook(state, now_s)
+        for group in state.images:
+            give_up_lost(group, state.times, now_s)
         pick = pick_images(state, float("inf") if text is None else text.slack_s, now_s)
         if text is None:
             if pick is None:
@@ -86,7 +90,9 @@ class SlackPolicy:
 
     def _may_go(self, pick: ImagePick, text: _Outlook, times: StepTimes) -> bool:
         seconds = pick.seconds + min(times.margin(pick.choice.kind), pick.seconds)
-        if seconds <= text.slack_s and text.prefill_laxity_s > URGENCY * pick.seconds:
+        is_prompts_turn = pick.laxity_share > RELAXED and text.prefill_laxity_s < pick.laxity_s
+        is_urgent = text.prefill_laxity_s <= URGENCY * pick.seconds
+        if seconds <= text.slack_s and not is_urgent and not is_prompts_turn:
             return True
         is_hopeless = self._num_late >= 2 or text.prefill_laxity_s < 0 or seconds > text.max_stall_s
         return self._num_denied >= (SHORT_PATIENCE if is_hopeless else PATIENCE)

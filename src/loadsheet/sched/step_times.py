@@ -62,24 +62,30 @@ class LearnedStepTimes:
         self._deviations: dict[StepKind, _Mean] = {}
 
     def predict(self, kind: StepKind, model: str, shape: StepShape) -> float:
-        factor = self._factors.get(_bucket(kind, model, shape)) or self._factors.get((kind, model))
-        prior_s = self._prior(kind, model, shape)
-        return prior_s if factor is None else prior_s * factor.value
+        return self._prior(kind, model, shape) * self._factor(_bucket(kind, model, shape))
 
     def observe(self, kind: StepKind, model: str, shape: StepShape, seconds: float) -> None:
-        predicted_s = self.predict(kind, model, shape)
-        ratio = seconds / self._prior(kind, model, shape)
-        for bucket in (_bucket(kind, model, shape), (kind, model)):
-            factor = self._factors.get(bucket)
+        bucket = _bucket(kind, model, shape)
+        prior_s = self._prior(kind, model, shape)
+        predicted_s = prior_s * self._factor(bucket)
+        for key in (bucket, bucket[:2]):
+            factor = self._factors.get(key)
             if factor is None:
-                self._factors[bucket] = _Mean(ratio)
+                self._factors[key] = _Mean(seconds / prior_s)
             else:
-                factor.add(min(ratio, _MAX_RATIO * factor.value))
+                factor.add(min(seconds / prior_s, _MAX_RATIO * factor.value))
         self._observe_deviation(kind, min(abs(seconds - predicted_s), predicted_s))
 
     def margin(self, kind: StepKind) -> float:
         deviation = self._deviations.get(kind)
         return 0.0 if deviation is None else _MARGIN_DEVIATIONS * deviation.value
+
+    def _factor(self, bucket: tuple[object, ...]) -> float:
+        """Of the bucket, or of its kind and model, or 1 before anything was observed."""
+        factor = self._factors.get(bucket)
+        if factor is None:
+            factor = self._factors.get(bucket[:2])
+        return 1.0 if factor is None else factor.value
 
     def _observe_deviation(self, kind: StepKind, deviation_s: float) -> None:
         deviation = self._deviations.get(kind)

@@ -4,8 +4,9 @@
        └────────────────────── cancelled: at once, or when its step ends ──────────────────────┘
 
 The cost of an iteration does not depend on the number of sequences: context is a sum kept up to
-date, the tuple of decodes is reused while nobody joins or leaves, and sequences are filed under
-the iteration at which they need their next block (about B / block_tokens of them per iteration).
+date, the tuple of decodes is reused while nobody joins or leaves, and a sequence that once needs
+a new block needs one every `block_tokens` iterations, so sequences are filed under that remainder
+and about B / block_tokens of them are touched per iteration.
 """
 
 from collections.abc import Iterable
@@ -35,8 +36,9 @@ class TextGroup:
         self._prefilling: EdfQueue[Sequence] = EdfQueue()
         self._sampling: dict[str, Sequence] = {}  # their last chunk is in the running step
         self._running: dict[str, Sequence] = {}
-        self._decodes: tuple[str, ...] = ()  # the keys of _running
-        self._grows: dict[int, dict[str, Sequence]] = {}  # by grow_it
+        self._decodes: tuple[str, ...] | None = ()  # the keys of _running; None: out of date
+        # by the remainder of the iterations before which they need one more block
+        self._grows: list[dict[str, Sequence]] = [{} for _ in range(limits.block_tokens)]
         self._ends: dict[int, dict[str, Sequence]] = {}  # by last_it
         self._is_stepping = False
         self._chunked: tuple[str, ...] = ()  # prefills of the running step
@@ -120,6 +122,8 @@ class TextGroup:
         """All decodes, and up to `chunk_tokens` of the most urgent prompts."""
         assert not self._is_stepping, f"{self.model} already runs a step"
         self._is_stepping = True
+        if self._decodes is None:
+            self._decodes = tuple(self._running)
         grants = self._grow()
         chunks = self._cut_chunks(chunk_tokens, grants) if chunk_tokens else ()
         self._chunked = tuple(chunk.request_id for chunk in chunks)
@@ -164,12 +168,12 @@ class TextGroup:
         assert len(waiting) == len(self._waiting) <= self.limits.max_waiting
         assert self.waiting_prompt_tokens == sum(one.prompt_tokens for one in waiting)
         assert self.waiting_output_tokens == sum(one.max_output_tokens for one in waiting)
-        assert self._decodes == tuple(self._running)
+        assert self._decodes is None or self._decodes == tuple(self._running)
         cached = [one.cached_tokens(self.it) for one in self._running.values()]
         assert self.context_tokens == sum(cached), "context sum drifted"
         for one, tokens in zip(self._running.values(), cached, strict=True):
             assert blocks_for(tokens, self.limits.block_tokens) <= len(one.block_ids)
-            assert self._grows[one.grow_it][one.request_id] is one
+            assert self._grows[one.grow_phase][one.request_id] is one
             assert self._ends[one.last_it][one.request_id] is one
 
     def _can_start(self, sequence: Sequence) -> bool:
@@ -189,15 +193,14 @@ class TextGroup:
 
     def _grow(self) -> list[BlockGrant]:
         """One block for each decode that this iteration takes past its last block."""
-        growing = self._grows.pop(self.it + 1, {})
+        growing = self._grows[(self.it + 1) % self.limits.block_tokens]
         if not growing:
             return []
-        next_it = self.it + 1 + self.limits.block_tokens
-        self._grows.setdefault(next_it, {}).update(growing)
+        block_ids = self.pool.grant(len(growing))
         grants = []
-        for sequence in growing.values():
-            sequence.grow_it = next_it
-            grants.append(self._grant(sequence, 1))
+        for (request_id, sequence), block_id in zip(growing.items(), block_ids, strict=True):
+            sequence.block_ids.append(block_id)
+            grants.append(BlockGrant(request_id=request_id, block_ids=(block_id,)))
         return grants
 
     def _cut_chunks(self, max_tokens: int, grants: list[BlockGrant]) -> tuple[PrefillChunk, ...]:
@@ -236,17 +239,17 @@ class TextGroup:
     def _join(self, sequence: Sequence, now_s: float) -> None:
         """Its first token was sampled; from the next iteration on it decodes."""
         request = sequence.request
-        capacity_tokens = len(sequence.block_ids) * self.limits.block_tokens
+        room_tokens = -request.prompt_tokens % self.limits.block_tokens  # left in its last block
         sequence.is_decoding = True
         sequence.join_it = self.it
-        sequence.grow_it = self.it + 1 + capacity_tokens - request.prompt_tokens
+        sequence.grow_phase = (self.it + 1 + room_tokens) % self.limits.block_tokens
         sequence.key_s = now_s - self.it * request.slo.tpot_s
         self.deadlines.add(sequence.key_s, sequence.order, request.slo.tpot_s)
         self.context_tokens += request.prompt_tokens
-        self._grows.setdefault(sequence.grow_it, {})[request.request_id] = sequence
+        self._grows[sequence.grow_phase][request.request_id] = sequence
         self._ends.setdefault(sequence.last_it, {})[request.request_id] = sequence
         self._running[request.request_id] = sequence
-        self._decodes = (*self._decodes, request.request_id)
+        self._decodes = None
 
     def _remove(self, sequence: Sequence) -> None:
         del self._sequences[sequence.request_id]
@@ -264,14 +267,13 @@ class TextGroup:
         request = sequence.request
         self.deadlines.remove(sequence.key_s, sequence.order, request.slo.tpot_s)
         self.context_tokens -= sequence.cached_tokens(self.it)
-        _unfile(self._grows, sequence.grow_it, request.request_id)
-        _unfile(self._ends, sequence.last_it, request.request_id)
+        del self._grows[sequence.grow_phase][request.request_id]
+        self._unfile_end(sequence)
         del self._running[request.request_id]
-        self._decodes = tuple(self._running)
+        self._decodes = None
 
-
-def _unfile(by_iteration: dict[int, dict[str, Sequence]], iteration: int, request_id: str) -> None:
-    filed = by_iteration[iteration]
-    del filed[request_id]
-    if not filed:
-        del by_iteration[iteration]
+    def _unfile_end(self, sequence: Sequence) -> None:
+        ending = self._ends[sequence.last_it]
+        del ending[sequence.request_id]
+        if not ending:
+            del self._ends[sequence.last_it]

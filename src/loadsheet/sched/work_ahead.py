@@ -7,7 +7,7 @@ the late side.
 
 from loadsheet.sched.chunk import text_seconds
 from loadsheet.sched.image_group import ImageGroup
-from loadsheet.sched.plan import StepKind
+from loadsheet.sched.lost_image import alone_s
 from loadsheet.sched.policy import DeviceState
 from loadsheet.sched.step_times import StepTimes
 from loadsheet.sched.text_group import TextGroup
@@ -32,9 +32,4 @@ def _text_work_s(group: TextGroup, times: StepTimes) -> float:
 
 def _image_work_s(group: ImageGroup, times: StepTimes) -> float:
     """Every accepted image alone, step by step."""
-    work_s = 0.0
-    for job in group.jobs():
-        step_s = times.predict(StepKind.DENOISE, group.model, job.shape(1))
-        vae_s = times.predict(StepKind.VAE_DECODE, group.model, job.shape(1))
-        work_s += step_s * job.steps_left + vae_s
-    return work_s
+    return sum(alone_s(job, group.model, times) for job in group.jobs())
