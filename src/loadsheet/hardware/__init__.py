@@ -1,0 +1,1 @@
+"""What work runs on: devices, links and nodes, with their sources and prices."""

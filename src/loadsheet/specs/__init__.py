@@ -1,0 +1,1 @@
+"""What a model is: exact descriptions of decoders, encoders, denoisers and autoencoders."""
