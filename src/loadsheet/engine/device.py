@@ -9,7 +9,6 @@ import torch
 from loadsheet.cost.ledger import Ledger, LedgerLine, Owner
 from loadsheet.engine.assets import ModelKind, ResolvedModel, resolve_model
 from loadsheet.engine.image.image_engine import ImageEngine
-from loadsheet.engine.image.pipeline import Place
 from loadsheet.engine.image.pipeline_folder import open_pipeline
 from loadsheet.engine.text.text_engine import TextEngine
 from loadsheet.engine.torch_device import Placement, resolve_placement
@@ -115,9 +114,9 @@ def _board_text(boarding: _Boarding, model: ResolvedModel) -> None:
 
 
 def _board_image(boarding: _Boarding, model: ResolvedModel) -> None:
-    config, place, start_s = boarding.config, boarding.placement, time.perf_counter()
+    config, start_s = boarding.config, time.perf_counter()
     boarding.on_phase(f"loading {model.name}")
-    pipeline = open_pipeline(model.path, Place(device=place.device, dtype=place.dtype))
+    pipeline = open_pipeline(model.path, boarding.placement)
     engine = ImageEngine(pipeline)
     boarding.time(f"load {model.name}", start_s)
     boarding.image_engines[model.name] = engine

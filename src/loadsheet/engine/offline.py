@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loadsheet.engine.image.draw import draw
-from loadsheet.engine.image.pipeline import ImagePipeline, Place
+from loadsheet.engine.image.pipeline import ImagePipeline
 from loadsheet.engine.image.pipeline_folder import open_pipeline
 from loadsheet.engine.text.decoder import Decoder
 from loadsheet.engine.text.generate import generate
@@ -67,8 +67,7 @@ class Painter:
 
     @classmethod
     def open(cls, folder: Path, placement: Placement) -> "Painter":
-        place = Place(device=placement.device, dtype=placement.dtype)
-        return cls(pipeline=open_pipeline(folder, place))
+        return cls(pipeline=open_pipeline(folder, placement))
 
     def paint(
         self, payload: ImagePayload, on_step: Callable[[int, int], None]

@@ -12,8 +12,9 @@ from loadsheet.engine.image.conditioning import Conditioning, Prompts
 from loadsheet.engine.image.denoiser import UNetDenoiser
 from loadsheet.engine.image.image_engine import ImageEngine
 from loadsheet.engine.image.latent_decoder import LatentDecoder
-from loadsheet.engine.image.pipeline import ImagePipeline, Place
+from loadsheet.engine.image.pipeline import ImagePipeline
 from loadsheet.engine.image.scheduler_config import read_sampling
+from loadsheet.engine.torch_device import Placement
 from loadsheet.runtime.payload import ImagePayload
 from loadsheet.sched.plan import ImageBatch, ImageItem, ImageShape, StepKind, StepPlan
 from loadsheet.workload.request import ImageRequest
@@ -59,7 +60,7 @@ def pipeline(request: pytest.FixtureRequest) -> ImagePipeline:
         norm_num_groups=2,
     )
     return ImagePipeline(
-        place=Place(device=torch.device("cpu"), dtype=torch.float32),
+        placement=Placement(device=torch.device("cpu"), dtype=torch.float32),
         encode=encode,
         denoise=UNetDenoiser(unet.eval()),
         decoder=LatentDecoder(vae.eval()),

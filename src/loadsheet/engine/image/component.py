@@ -5,7 +5,8 @@ damaged becomes an AssetError that names the file.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from loadsheet.engine.image.pipeline import Place
+from loadsheet.engine.torch_device import Placement
 from loadsheet.errors import AssetError, SpecError
 
 M = TypeVar("M", bound=nn.Module)
@@ -48,25 +49,25 @@ def check_classes(model_index: Mapping[str, object], expected: Mapping[str, str]
             raise SpecError(f"{pipeline} with {component} {found}; supported is {name}")
 
 
-def load_module(load: Loader[M], folder: Path, place: Place) -> M:
-    """One network at its place, ready to run; every weight must be in the folder.
+def load_module(load: Loader[M], folder: Path, placement: Placement) -> M:
+    """One network at its placement, ready to run; every weight must be in the folder.
 
-    `load` is a `from_pretrained` of diffusers or transformers that casts to the place's dtype.
+    `load` is a `from_pretrained` of diffusers or transformers that casts to that dtype.
     """
     read_json(folder / "config.json")
     if not any(folder.glob("*.safetensors")):
         raise AssetError(f"{folder} has no .safetensors file; pickled weights are not read")
-    transformers_logging.disable_progress_bar()
     try:
-        module, info = load(
-            str(folder), use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
+        with _quiet_transformers():
+            module, info = load(
+                str(folder), use_safetensors=True, local_files_only=True, output_loading_info=True
+            )
     except _LOAD_ERRORS as error:
         raise AssetError(f"{folder} cannot be loaded: {_first_line(error)}") from error
     missing = info["missing_keys"]
     if isinstance(missing, list | set) and missing:
         raise AssetError(f"{folder} lacks weights, among them {min(missing)}")
-    module = module.to(place.device).eval().requires_grad_(False)
+    module = module.to(placement.device).eval().requires_grad_(False)
     # convolutions run fastest over channels-last memory
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
     return module
@@ -82,6 +83,21 @@ def load_tokenizer(
         return load(str(folder), local_files_only=True)
     except _LOAD_ERRORS as error:
         raise AssetError(f"{folder} cannot be loaded: {_first_line(error)}") from error
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """No progress bar and no report of unused weights; missing ones are our errors anyway."""
+    verbosity: int = transformers_logging.get_verbosity()
+    has_progress_bar: bool = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if has_progress_bar:
+            transformers_logging.enable_progress_bar()
 
 
 def num_weight_bytes(module: nn.Module) -> int:

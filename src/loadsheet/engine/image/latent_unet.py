@@ -9,8 +9,9 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from loadsheet.engine.image.component import load_module, num_weight_bytes, read_json
 from loadsheet.engine.image.denoiser import UNetDenoiser
 from loadsheet.engine.image.latent_decoder import LatentDecoder
-from loadsheet.engine.image.pipeline import Place, Size
+from loadsheet.engine.image.pipeline import Size
 from loadsheet.engine.image.scheduler_config import Sampling, read_sampling
+from loadsheet.engine.torch_device import Placement
 from loadsheet.errors import SpecError
 
 
@@ -36,16 +37,16 @@ class LatentUNet:
         return (self.native_size, *others)
 
 
-def load_latent_unet(folder: Path, place: Place) -> LatentUNet:
+def load_latent_unet(folder: Path, placement: Placement) -> LatentUNet:
     """Reads `unet/`, `vae/` and `scheduler/` of a pipeline folder."""
     sampling = read_sampling(read_json(folder / "scheduler" / "scheduler_config.json"))
     # low_cpu_mem_usage would need the accelerate package
-    options = {"torch_dtype": place.dtype, "low_cpu_mem_usage": False}
+    options = {"torch_dtype": placement.dtype, "low_cpu_mem_usage": False}
     unet: UNet2DConditionModel = load_module(
-        partial(UNet2DConditionModel.from_pretrained, **options), folder / "unet", place
+        partial(UNet2DConditionModel.from_pretrained, **options), folder / "unet", placement
     )
     vae: AutoencoderKL = load_module(
-        partial(AutoencoderKL.from_pretrained, **options), folder / "vae", place
+        partial(AutoencoderKL.from_pretrained, **options), folder / "vae", placement
     )
     decoder = LatentDecoder(vae)
     _check_channels(unet, decoder)

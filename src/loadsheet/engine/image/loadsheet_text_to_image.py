@@ -20,8 +20,9 @@ from loadsheet.engine.image.component import (
     num_weight_bytes,
 )
 from loadsheet.engine.image.latent_unet import load_latent_unet
-from loadsheet.engine.image.pipeline import ImagePipeline, Place, Size
+from loadsheet.engine.image.pipeline import ImagePipeline, Size
 from loadsheet.engine.image.text_encoder import MiniLMTextEncoder, PromptTokenizer
+from loadsheet.engine.torch_device import Placement
 from loadsheet.errors import SpecError
 
 _CLASSES = {
@@ -41,26 +42,28 @@ class FolderSettings:
     native_size: Size
 
 
-def load_loadsheet(folder: Path, model_index: Mapping[str, object], place: Place) -> ImagePipeline:
+def load_loadsheet(
+    folder: Path, model_index: Mapping[str, object], placement: Placement
+) -> ImagePipeline:
     """Only the native size: the network was trained on nothing else."""
     check_classes(model_index, _CLASSES)
     settings = read_settings(model_index)
-    image = load_latent_unet(folder, place)
+    image = load_latent_unet(folder, placement)
     if settings.native_size != image.native_size:
         raise SpecError(
             f"model_index.json says native_size {settings.native_size},"
             f" unet and vae make {image.native_size}"
         )
     # the pooler is not used, and its weights need not be in the folder
-    load = partial(BertModel.from_pretrained, dtype=place.dtype, add_pooling_layer=False)
-    model: BertModel = load_module(load, folder / "text_encoder", place)
+    load = partial(BertModel.from_pretrained, dtype=placement.dtype, add_pooling_layer=False)
+    model: BertModel = load_module(load, folder / "text_encoder", placement)
     tokenizer = PromptTokenizer(
         load_tokenizer(BertTokenizerFast.from_pretrained, folder / "tokenizer"),
         max_tokens=settings.text_max_length,
-        device=place.device,
+        device=placement.device,
     )
     return ImagePipeline(
-        place=place,
+        placement=placement,
         encode=MiniLMTextEncoder(tokenizer, model),
         denoise=image.denoise,
         decoder=image.decoder,

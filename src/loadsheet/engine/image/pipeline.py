@@ -13,24 +13,17 @@ from torch import Tensor
 from loadsheet.engine.image.conditioning import Conditioning, Prompts
 from loadsheet.engine.image.latent_decoder import LatentDecoder
 from loadsheet.engine.image.scheduler_config import Sampling
+from loadsheet.engine.torch_device import Placement
 
 Size = tuple[int, int]
 """Width and height in pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where networks live and which number format they compute in; sampler math is float32."""
-
-    device: torch.device
-    dtype: torch.dtype
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePipeline:
     """`denoise` maps scaled x_t [B, C, h, w] and timesteps [B] to a float32 prediction."""
 
-    place: Place
+    placement: Placement
     encode: Callable[[Prompts], Conditioning]
     denoise: Callable[[Tensor, Tensor, Conditioning], Tensor]
     decoder: LatentDecoder
@@ -53,4 +46,6 @@ class ImagePipeline:
         """Standard normal [1, C, h, w]: drawn on the CPU, so every device gets the same picture."""
         generator = torch.Generator("cpu").manual_seed(seed)
         shape = (1, *self.latent_shape(width, height))
-        return torch.randn(shape, generator=generator, dtype=torch.float32).to(self.place.device)
+        return torch.randn(shape, generator=generator, dtype=torch.float32).to(
+            self.placement.device
+        )

@@ -13,8 +13,9 @@ from loadsheet.engine.image.component import (
     num_weight_bytes,
 )
 from loadsheet.engine.image.latent_unet import load_latent_unet
-from loadsheet.engine.image.pipeline import ImagePipeline, Place
+from loadsheet.engine.image.pipeline import ImagePipeline
 from loadsheet.engine.image.text_encoder import ClipTextEncoder, PromptTokenizer
+from loadsheet.engine.torch_device import Placement
 
 _CLASSES = {
     "text_encoder": "CLIPTextModel",
@@ -25,20 +26,20 @@ _CLASSES = {
 
 
 def load_stable_diffusion(
-    folder: Path, model_index: Mapping[str, object], place: Place
+    folder: Path, model_index: Mapping[str, object], placement: Placement
 ) -> ImagePipeline:
     """Published defaults: 7.5 guidance; 30 Euler steps look like the 50 of the first samplers."""
     check_classes(model_index, _CLASSES)
-    image = load_latent_unet(folder, place)
-    load = partial(CLIPTextModel.from_pretrained, dtype=place.dtype)
-    model: CLIPTextModel = load_module(load, folder / "text_encoder", place)
+    image = load_latent_unet(folder, placement)
+    load = partial(CLIPTextModel.from_pretrained, dtype=placement.dtype)
+    model: CLIPTextModel = load_module(load, folder / "text_encoder", placement)
     tokenizer = PromptTokenizer(
         load_tokenizer(CLIPTokenizer.from_pretrained, folder / "tokenizer"),
         max_tokens=model.config.max_position_embeddings,
-        device=place.device,
+        device=placement.device,
     )
     return ImagePipeline(
-        place=place,
+        placement=placement,
         encode=ClipTextEncoder(tokenizer, model),
         denoise=image.denoise,
         decoder=image.decoder,

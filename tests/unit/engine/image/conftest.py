@@ -9,10 +9,11 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import BertConfig, BertModel, CLIPTextConfig, CLIPTextModel
 
-from loadsheet.engine.image.pipeline import ImagePipeline, Place
+from loadsheet.engine.image.pipeline import ImagePipeline
 from loadsheet.engine.image.pipeline_folder import open_pipeline
+from loadsheet.engine.torch_device import Placement
 
-CPU_FP32 = Place(device=torch.device("cpu"), dtype=torch.float32)
+CPU_FP32 = Placement(device=torch.device("cpu"), dtype=torch.float32)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 

@@ -10,8 +10,9 @@ import torch
 from loadsheet.engine.image.conditioning import Conditioning, Prompts
 from loadsheet.engine.image.draw import draw
 from loadsheet.engine.image.image_engine import ImageEngine
-from loadsheet.engine.image.pipeline import ImagePipeline, Place
+from loadsheet.engine.image.pipeline import ImagePipeline
 from loadsheet.engine.image.pipeline_folder import open_pipeline
+from loadsheet.engine.torch_device import Placement
 from loadsheet.errors import ConfigError, ExecutorError
 from loadsheet.runtime.executor import FailedOutput, ImageOutput, StepOutput
 from loadsheet.runtime.payload import ImagePayload
@@ -294,7 +295,9 @@ def test_empty_negative_prompt_is_encoded_once(our_pipeline: ImagePipeline) -> N
 def test_bf16_batch_stays_near_bf16_alone(our_folder, sd_folder) -> None:
     """Kernels of another batch size may round differently; 8 mantissa bits, 5 steps, 2 networks."""
     for folder in (our_folder, sd_folder):
-        pipeline = open_pipeline(folder, Place(device=torch.device("cpu"), dtype=torch.bfloat16))
+        pipeline = open_pipeline(
+            folder, Placement(device=torch.device("cpu"), dtype=torch.bfloat16)
+        )
         engine = ImageEngine(pipeline)
         payloads = {"a": CAT, "b": replace(FOX, num_steps=5), "c": replace(CAT, seed=8)}
         for key, payload in payloads.items():

@@ -11,12 +11,13 @@ from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, UNet2DCon
 from safetensors.torch import load_file, save_file
 
 from loadsheet.engine.image.draw import draw
-from loadsheet.engine.image.pipeline import ImagePipeline, Place
+from loadsheet.engine.image.pipeline import ImagePipeline
 from loadsheet.engine.image.pipeline_folder import open_pipeline
+from loadsheet.engine.torch_device import Placement
 from loadsheet.errors import AssetError, SpecError
 from loadsheet.runtime.payload import ImagePayload
 
-CPU_FP32 = Place(device=torch.device("cpu"), dtype=torch.float32)
+CPU_FP32 = Placement(device=torch.device("cpu"), dtype=torch.float32)
 
 
 def ignore_step(step_idx: int, num_steps: int) -> None: ...
@@ -119,6 +120,16 @@ def test_a_missing_file_is_named(our_copy: Path, missing: str) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(AssetError, match=f"{missing} is missing"):
         open_pipeline(our_copy, CPU_FP32)
+
+
+def test_weights_that_are_not_used_load_in_silence(
+    our_copy: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (file,) = (our_copy / "text_encoder").glob("*.safetensors")
+    pooler = {"pooler.dense.weight": torch.zeros(32, 32), "pooler.dense.bias": torch.zeros(32)}
+    save_file({**load_file(file), **pooler}, file, metadata={"format": "pt"})
+    open_pipeline(our_copy, CPU_FP32)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_pickled_weights_are_not_read(our_copy: Path) -> None:
