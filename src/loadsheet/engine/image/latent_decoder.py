@@ -30,8 +30,9 @@ class LatentDecoder:
     def peak_bytes(self, width: int, height: int, batch: int) -> int:
         """Largest activations of one decode, estimated: four maps of the full size.
 
-        The last level starts from the channels of the level before it: its first residual block
-        holds its input, two intermediate maps and an output, all `width`×`height`.
+        The last level starts from the channels of the level before it. Its first residual block
+        holds its input, the normalised and the activated map at once: 3.1 maps counted for SD's
+        and our own widths. The fourth is room for a convolution's workspace.
         """
         channels: int = self._widths[min(1, len(self._widths) - 1)]
         itemsize: int = self._dtype.itemsize
