@@ -1,6 +1,7 @@
 """How much prefill fits into an iteration."""
 
 from loadsheet.sched.plan import StepKind
+from loadsheet.sched.sequence import Sequence
 from loadsheet.sched.step_times import StepTimes
 from loadsheet.sched.text_group import TextGroup
 
@@ -12,6 +13,14 @@ def text_seconds(group: TextGroup, times: StepTimes, prefill_tokens: int) -> flo
     head = group.next_prefill() if prefill_tokens else None
     past_tokens = 0 if head is None else head.prefilled_tokens
     return times.predict(StepKind.TEXT, group.model, group.shape(prefill_tokens, past_tokens))
+
+
+def prefill_s(group: TextGroup, times: StepTimes, sequence: Sequence) -> float:
+    """Predicted seconds of what is left of a prompt in full chunks, beside all decodes."""
+    chunk_tokens = min(sequence.prompt_left, group.limits.max_chunk_tokens)
+    shape = group.shape(chunk_tokens, sequence.prefilled_tokens)
+    chunk_s = times.predict(StepKind.TEXT, group.model, shape)
+    return chunk_s * sequence.prompt_left / chunk_tokens
 
 
 def largest_chunk(group: TextGroup, times: StepTimes, max_tokens: int, budget_s: float) -> int:

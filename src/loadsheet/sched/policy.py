@@ -1,7 +1,8 @@
 """The seam between deciding and doing: a policy names the next step, the scheduler builds it.
 
-Policies read the groups and never change them. Books (blocks, bytes, queues) are kept in one
-place, so every policy obeys the same bounds.
+Policies read the groups; the one thing they may change is what they give up: which deadlines still
+drive decisions. Books (blocks, bytes, queues) are kept in one place, so every policy obeys the same
+bounds.
 """
 
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Policy(Protocol):
     def choose(self, state: DeviceState, now_s: float) -> Choice | None:
         """The next step for a free lane; None when no group has work.
 
-        May keep memory of its own, but only calls that return a step may change it: idle calls
+        Only calls that return a step may change memory of its own or give anything up: idle calls
         are not recorded, and a replay has to reach the same decisions without them.
         """
         ...

@@ -17,9 +17,10 @@ def worst_blocks(request: TextRequest, limits: TextLimits) -> int:
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """`order` counts arrivals; what follows `is_decoding` is set when it starts to decode.
+    """`order` counts arrivals; `first_token_due_s` is infinite once it was given up.
 
-    Iterations are those of its group: it decodes in iterations join_it + 1, join_it + 2, …
+    What follows `is_decoding` is set when it starts to decode. Iterations are those of its group:
+    it decodes in iterations join_it + 1, join_it + 2, …
     """
 
     request: TextRequest

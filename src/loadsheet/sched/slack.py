@@ -14,9 +14,9 @@ Work conserving: with nothing else to do it decodes at once, and early tokens be
 
 from dataclasses import dataclass
 
-from loadsheet.sched.chunk import MIN_CHUNK_TOKENS, largest_chunk, text_seconds
+from loadsheet.sched.chunk import MIN_CHUNK_TOKENS, largest_chunk, prefill_s, text_seconds
 from loadsheet.sched.image_batch import ImagePick, pick_images
-from loadsheet.sched.lost_image import give_up_lost
+from loadsheet.sched.lost_work import give_up_images, give_up_prompts
 from loadsheet.sched.plan import StepKind
 from loadsheet.sched.policy import Choice, DeviceState, TextChoice
 from loadsheet.sched.step_times import StepTimes
@@ -25,9 +25,10 @@ from loadsheet.sched.text_group import TextGroup
 URGENCY = 4.0  # a prompt or image is urgent when it can wait for fewer than this many steps
 RELAXED = 0.6  # an image that can pause for this share of its time lets earlier prompts pass
 FREE_PREFILL = 1.1  # prefill that lengthens an iteration by less than a tenth counts as free
-# Text iterations that an image step waits for at most, where slack alone would never come:
-PATIENCE = 32  # text is feasible, but new sequences keep using up the credit
-SHORT_PATIENCE = 3  # text is late anyway, or the step is longer than any credit
+# Steps of the other kind that one waits for at most, where deadlines alone would starve it:
+PATIENCE = 32  # an image step, while text is feasible but keeps using up its credit
+SHORT_PATIENCE = 3  # the same, while text is late anyway or the step is longer than any credit;
+# and a prompt without a deadline to defend
 
 
 @dataclass(slots=True)
@@ -60,23 +61,26 @@ class _Outlook:
 
 class SlackPolicy:
     def __init__(self) -> None:
-        self._num_denied = 0  # text iterations since an image step was possible but not chosen
+        self._num_granted = 0  # image steps in a row while text could run
+        self._num_denied = 0  # text iterations in a row while an image could step
         self._num_late = 0  # decisions in a row at which the next tokens were going to miss
 
     def choose(self, state: DeviceState, now_s: float) -> Choice | None:
         text = _outlook(state, now_s)
         for group in state.images:
-            give_up_lost(group, state.times, now_s)
+            give_up_images(group, state.times, now_s)
         pick = pick_images(state, float("inf") if text is None else text.slack_s, now_s)
         if text is None:
             if pick is None:
                 return None
-            self._num_denied = self._num_late = 0
+            self._num_granted = self._num_denied = self._num_late = 0
             return pick.choice
         self._note_lateness(text, now_s)
         if pick is not None and self._may_go(pick, text, state.times):
+            self._num_granted += 1
             self._num_denied = 0
             return pick.choice
+        self._num_granted = 0
         self._num_denied = 0 if pick is None else self._num_denied + 1
         chunk_tokens = _chunk_tokens(text, pick, state.times, now_s)
         return TextChoice(model=text.need.group.model, chunk_tokens=chunk_tokens)
@@ -89,9 +93,11 @@ class SlackPolicy:
             need.group.deadlines.give_up(need.group.it, now_s + need.decode_s, need.decode_s)
 
     def _may_go(self, pick: ImagePick, text: _Outlook, times: StepTimes) -> bool:
+        if min(text.laxity_s, text.prefill_laxity_s) == float("inf"):  # only given-up prompts
+            return self._num_granted < SHORT_PATIENCE
         seconds = pick.seconds + min(times.margin(pick.choice.kind), pick.seconds)
-        is_prompts_turn = pick.laxity_share > RELAXED and text.prefill_laxity_s < pick.laxity_s
         is_urgent = text.prefill_laxity_s <= URGENCY * pick.seconds
+        is_prompts_turn = pick.laxity_share > RELAXED and text.prefill_laxity_s < pick.laxity_s
         if seconds <= text.slack_s and not is_urgent and not is_prompts_turn:
             return True
         is_hopeless = self._num_late >= 2 or text.prefill_laxity_s < 0 or seconds > text.max_stall_s
@@ -118,22 +124,17 @@ def _outlook(state: DeviceState, now_s: float) -> _Outlook | None:
 
 
 def _need(group: TextGroup, times: StepTimes, now_s: float) -> _Need:
+    give_up_prompts(group, times, now_s)
+    prompt = group.next_prefill()
+    laxity_s = float("inf")
+    if prompt is not None:
+        laxity_s = prompt.first_token_due_s - now_s - prefill_s(group, times, prompt)
     return _Need(
         group=group,
         decode_s=text_seconds(group, times, 0) if group.num_decodes else 0.0,
         due_s=group.next_token_due_s(),
-        prefill_laxity_s=_prefill_laxity_s(group, times, now_s),
+        prefill_laxity_s=laxity_s,
     )
-
-
-def _prefill_laxity_s(group: TextGroup, times: StepTimes, now_s: float) -> float:
-    """How long the most urgent prompt could wait if it then ran in full chunks."""
-    head = group.next_prefill()
-    if head is None:
-        return float("inf")
-    chunk_tokens = min(head.prompt_left, group.limits.max_chunk_tokens)
-    prefill_s = text_seconds(group, times, chunk_tokens) * head.prompt_left / chunk_tokens
-    return head.first_token_due_s - now_s - prefill_s
 
 
 def _chunk_tokens(text: _Outlook, pick: ImagePick | None, times: StepTimes, now_s: float) -> int:

@@ -32,7 +32,7 @@ class TextGroup:
         self.waiting_prompt_tokens = 0
         self.waiting_output_tokens = 0  # at most
         self._sequences: dict[str, Sequence] = {}
-        self._waiting: EdfQueue[Sequence] = EdfQueue()
+        self.waiting: EdfQueue[Sequence] = EdfQueue()
         self._prefilling: EdfQueue[Sequence] = EdfQueue()
         self._sampling: dict[str, Sequence] = {}  # their last chunk is in the running step
         self._running: dict[str, Sequence] = {}
@@ -55,7 +55,7 @@ class TextGroup:
 
     @property
     def num_waiting(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     @property
     def is_ready(self) -> bool:
@@ -70,7 +70,7 @@ class TextGroup:
 
     def next_prefill(self) -> Sequence | None:
         """The most urgent prompt that a step could work on: started, or startable."""
-        started, waiting = self._prefilling.head(), self._waiting.head()
+        started, waiting = self._prefilling.head(), self.waiting.head()
         if waiting is None or not self._can_start(waiting):
             return started
         return waiting if started is None else min(started, waiting, key=lambda one: one.urgency)
@@ -81,7 +81,7 @@ class TextGroup:
         tokens = sum(sequence.prompt_left for sequence in self._prefilling)
         num_seats = self.limits.max_num_seqs - self.num_started
         num_blocks = self.pool.num_available
-        for sequence in self._waiting:
+        for sequence in self.waiting:
             num_seats -= 1
             num_blocks -= sequence.worst_blocks
             if num_seats < 0 or num_blocks < 0 or tokens >= max_tokens:
@@ -106,7 +106,7 @@ class TextGroup:
             worst_blocks=worst_blocks(request, self.limits),
         )
         self._sequences[request.request_id] = sequence
-        self._waiting.add(*sequence.urgency, sequence)
+        self.waiting.add(*sequence.urgency, sequence)
         self.waiting_prompt_tokens += request.prompt_tokens
         self.waiting_output_tokens += request.max_output_tokens
 
@@ -117,6 +117,12 @@ class TextGroup:
             return False
         self._remove(self._sequences[request_id])
         return True
+
+    def give_up(self, sequence: Sequence) -> None:
+        """Start a waiting prompt after all those that can still be in time."""
+        self.waiting.discard(*sequence.urgency)
+        sequence.first_token_due_s = float("inf")
+        self.waiting.add(*sequence.urgency, sequence)
 
     def start_step(self, chunk_tokens: int) -> tuple[TextBatch, TextShape]:
         """All decodes, and up to `chunk_tokens` of the most urgent prompts."""
@@ -165,7 +171,7 @@ class TextGroup:
             num_promised=sum(one.worst_blocks - len(one.block_ids) for one in started),
         )
         assert len(started) == self.num_started <= self.limits.max_num_seqs
-        assert len(waiting) == len(self._waiting) <= self.limits.max_waiting
+        assert len(waiting) == len(self.waiting) <= self.limits.max_waiting
         assert self.waiting_prompt_tokens == sum(one.prompt_tokens for one in waiting)
         assert self.waiting_output_tokens == sum(one.max_output_tokens for one in waiting)
         assert self._decodes is None or self._decodes == tuple(self._running)
@@ -187,7 +193,7 @@ class TextGroup:
         self._prefilling.add(*sequence.urgency, sequence)
 
     def _leave_queue(self, sequence: Sequence) -> None:
-        self._waiting.discard(*sequence.urgency)
+        self.waiting.discard(*sequence.urgency)
         self.waiting_prompt_tokens -= sequence.request.prompt_tokens
         self.waiting_output_tokens -= sequence.request.max_output_tokens
 

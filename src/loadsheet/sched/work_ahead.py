@@ -7,7 +7,7 @@ the late side.
 
 from loadsheet.sched.chunk import text_seconds
 from loadsheet.sched.image_group import ImageGroup
-from loadsheet.sched.lost_image import alone_s
+from loadsheet.sched.lost_work import alone_s
 from loadsheet.sched.policy import DeviceState
 from loadsheet.sched.step_times import StepTimes
 from loadsheet.sched.text_group import TextGroup
