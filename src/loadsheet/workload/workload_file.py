@@ -15,6 +15,7 @@ slo = "mlperf:llama3.1-8b-interactive"
 
 import json
 import tomllib
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -132,23 +133,25 @@ def _arrivals(owner: Table, folder: Path) -> Arrivals:
     owner.required("arrivals")
     table = owner.child("arrivals")
     process = table.text("process")
-    arrivals: Arrivals
-    if process == "poisson":
-        arrivals = OpenLoop(rate_rps=table.number("rate_rps", 0.0))
-    elif process == "gamma":
-        arrivals = OpenLoop(rate_rps=table.number("rate_rps", 0.0), cv=table.number("cv", 1.0))
-    elif process == "constant":
-        arrivals = OpenLoop(rate_rps=table.number("rate_rps", 0.0), cv=0.0)
-    elif process == "closed":
-        arrivals = ClosedLoop(
-            concurrency=table.integer("concurrency", 1), think_s=table.number("think_s", 0.0)
-        )
-    elif process == "trace":
-        arrivals = _replay(table, folder)
-    else:
-        raise table.wrong("process", "'poisson', 'gamma', 'constant', 'closed' or 'trace'")
+    if process in ("poisson", "gamma", "constant"):
+        return _open_loop(table, process)
+    if process == "closed":
+        concurrency, think_s = table.integer("concurrency", 1), table.number("think_s", 0.0)
+        table.finish()
+        return ClosedLoop(concurrency=concurrency, think_s=think_s)
+    if process == "trace":
+        return _replay(table, folder)
+    raise table.wrong("process", "'poisson', 'gamma', 'constant', 'closed' or 'trace'")
+
+
+def _open_loop(table: Table, process: str) -> OpenLoop:
+    """A misspelt key is reported before the value that it leaves missing."""
+    rate_rps = table.number("rate_rps", 0.0)
+    cv = 0.0 if process == "constant" else 1.0
+    if process == "gamma":
+        cv = table.number("cv", cv)
     table.finish()
-    return arrivals
+    return OpenLoop(rate_rps=rate_rps, cv=cv)
 
 
 def _replay(table: Table, folder: Path) -> Replay:
@@ -157,18 +160,20 @@ def _replay(table: Table, folder: Path) -> Replay:
     reader = table.text("format") or "loadsheet"
     if reader not in READERS:
         raise table.wrong("format", " or ".join(repr(name) for name in READERS))
-    if source.startswith("preset:"):
-        rows = trace_preset(source.removeprefix("preset:"))
-    else:
-        rows = tuple(READERS[reader](folder / source))
-    return Replay(
+    replay = Replay(
         source=source,
-        rows=rows,
+        rows=(),
         time_scale=table.number("time_scale", 1.0),
         length_scale=table.number("length_scale", 1.0),
         start_s=table.number("start_s", 0.0),
         max_requests=table.optional_integer("max_requests"),
     )
+    table.finish()
+    if source.startswith("preset:"):
+        rows = trace_preset(source.removeprefix("preset:"))
+    else:
+        rows = tuple(READERS[reader](folder / source))
+    return replace(replay, rows=rows)
 
 
 def _length(owner: Table, key: str, default: Length) -> Length:
@@ -177,28 +182,25 @@ def _length(owner: Table, key: str, default: Length) -> Length:
         return default
     if not isinstance(value, dict):
         return Fixed(value=owner.integer(key, 0))
-    table = owner.child(key)
-    length = _distribution(table)
-    table.finish()
-    return length
+    return _distribution(owner.child(key))
 
 
 def _distribution(table: Table) -> Length:
     match table.text("distribution"):
         case "uniform":
-            return Uniform(min=table.integer("min", 0), max=table.integer("max", 0))
+            low, high = table.integer("min", 0), table.integer("max", 0)
+            table.finish()
+            return Uniform(min=low, max=high)
         case "lognormal":
-            return LogNormal(
-                mean=table.number("mean", 0.0),
-                cv=table.number("cv", 1.0),
-                min=table.integer("min", 1),
-                max=table.integer("max", 1_000_000),
-            )
+            mean, cv = table.number("mean", 0.0), table.number("cv", 1.0)
+            low, high = table.integer("min", 1), table.integer("max", 1_000_000)
+            table.finish()
+            return LogNormal(mean=mean, cv=cv, min=low, max=high)
         case "empirical":
-            return Empirical(
-                values=tuple(int(value) for value in _numbers(table, "values")),
-                weights=_numbers(table, "weights"),
-            )
+            values = tuple(int(value) for value in _numbers(table, "values"))
+            weights = _numbers(table, "weights")
+            table.finish()
+            return Empirical(values=values, weights=weights)
         case _:
             raise table.wrong("distribution", "'uniform', 'lognormal' or 'empirical'")
 
