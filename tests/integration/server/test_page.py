@@ -1,7 +1,9 @@
 """The page in a real headless Chromium: chat, draw, stop, cancel, key and theme."""
 
-import shutil
+import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -24,9 +26,9 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def browser():
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("Chromium is missing; install it with: apt-get install chromium")
+    script = Path(__file__).parents[3] / "scripts" / "ensure_chromium.py"
+    found = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, text=True, check=True)
+    path = found.stdout.strip()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
