@@ -88,7 +88,9 @@ def _facts(card: ImageModelCard) -> dict[str, object]:
 def _only(served: Sequence[ModelCard]) -> ModelCard:
     if len(served) == 1:
         return served[0]
-    message = f"name a model; for this endpoint: {_names(served) or 'none is served'}"
+    if not served:
+        raise invalid("no model of this kind is served here", "model", "wrong_model_kind")
+    message = f"name one of the models of this kind: {_names(served)}"
     raise invalid(message, "model", "missing_required_parameter")
 
 

@@ -40,7 +40,7 @@ def test_the_wrong_kind_names_the_right_ones(catalog):
 
 def test_no_model_of_that_kind(catalog):
     only_image = ModelCatalog(catalog.cards()[1:], created=0)
-    with pytest.raises(ApiError, match="none is served"):
+    with pytest.raises(ApiError, match="no model of this kind"):
         only_image.text(None)
     with pytest.raises(ApiError, match="no model served here does"):
         only_image.text("painter")
