@@ -19,12 +19,12 @@ def walk(tape: Tape, spec: DecoderSpec, shape: TokenShape) -> None:
     names, width = spec.names, spec.hidden_size
     tape.embedding(names.embed, shape.rows, (spec.vocab_size, width))
     if spec.num_positions:
-        tape.embedding("positions", shape.rows, (spec.num_positions, width))
+        tape.embedding("position_embeddings", shape.rows, (spec.num_positions, width))
     for group in spec.layers:
         _layer(tape.at(f"{names.layers}.*", group.count), spec, group, shape)
     tape.norm(names.norm, shape.rows, width, _norm_params(spec))
     if spec.has_head:
-        tape.head(
+        tape.wide_linear(
             names.head,
             _logit_rows(shape),
             (width, spec.vocab_size),
@@ -93,7 +93,8 @@ def _grouped(tape: Tape, spec: DecoderSpec, attention: GroupedAttention, shape: 
     if attention.qk_norm is not QkNorm.NONE:
         per_head = attention.qk_norm is QkNorm.PER_HEAD
         tape.norm("qk_norm", rows, q + kv, 2 * dim if per_head else q + kv)
-    tape.pointwise("rotary", rows * (q + kv), rows * (q + kv))
+    if not spec.num_positions:
+        tape.pointwise("rotary", rows * (q + kv), rows * (q + kv))
     tape.cache_write("kv_write", rows * 2 * kv)
     if attention.has_sinks:
         tape.pointwise("sinks", 0, 0, params=attention.heads)
@@ -172,7 +173,7 @@ def _dense(tape: Tape, spec: DecoderSpec, mlp: DenseMlp, rows: int) -> None:
 
 def _experts(tape: Tape, spec: DecoderSpec, experts: Experts, rows: int) -> None:
     width, each = spec.hidden_size, experts.width
-    tape.linear("gate", rows, (width, experts.num), bias=experts.has_router_bias)
+    tape.wide_linear("gate", rows, (width, experts.num), bias=experts.has_router_bias)
     if experts.has_correction:
         tape.pointwise("gate.e_score_correction_bias", 0, 0, params=experts.num)
     pairs = rows * experts.active

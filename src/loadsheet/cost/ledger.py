@@ -18,6 +18,10 @@ class Owner(StrEnum):
     LATENTS = "latents"
     ACTIVATIONS = "activations"
     VAE_PEAK = "vae_peak"
+    GRADIENTS = "gradients"
+    OPTIMIZER = "optimizer"
+    COMMUNICATION = "communication"
+    RUNTIME = "runtime"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

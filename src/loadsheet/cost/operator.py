@@ -65,7 +65,8 @@ class Operator:
     params: int = 0
     weight_bytes: int = 0
     kv_bytes: int = 0
-    dtype: str = "bf16"
+    dtype: str = "bf16"  # in which products are multiplied
+    stored_as: str = "bf16"  # in which parameters rest in memory
     attention: AttentionShape | None = None
     parts: tuple[Part, ...] = ()
 

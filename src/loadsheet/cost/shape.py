@@ -86,10 +86,11 @@ class Grid:
         return self.batch * self.pixels
 
     def scaled(self, up: int = 1, down: int = 1) -> "Grid":
+        """Rounded up, as a strided 3x3 convolution with padding does."""
         return Grid(
             batch=self.batch,
-            height=self.height * up // down,
-            width=self.width * up // down,
+            height=-(-self.height * up // down),
+            width=-(-self.width * up // down),
             frames=self.frames,
         )
 

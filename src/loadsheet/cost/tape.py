@@ -55,8 +55,10 @@ class Tape:
         k, n = dims
         self._gemm(name, (rows, n, k), k * n, n if bias else 0, parts)
 
-    def head(self, name: str, rows: int, dims: tuple[int, int], *, bias: bool, tied: bool) -> None:
-        """Logits stay in activation precision; a tied matrix belongs to the embedding."""
+    def wide_linear(
+        self, name: str, rows: int, dims: tuple[int, int], *, bias: bool, tied: bool = False
+    ) -> None:
+        """Logits and routers stay in activation precision; a tied matrix is the embedding's."""
         k, n = dims
         wide = self._values(k * n + (n if bias else 0)) if rows else 0
         self.operators.append(
@@ -73,6 +75,7 @@ class Tape:
                 params=(0 if tied else k * n) + (n if bias else 0),
                 weight_bytes=wide,
                 dtype=self.precision.activations,
+                stored_as=self.precision.activations,
             )
         )
 
@@ -98,6 +101,7 @@ class Tape:
                 params=k * conv.co + bias,
                 weight_bytes=weights,
                 dtype=self.precision.compute,
+                stored_as=self.precision.weights,
             )
         )
         return out
@@ -123,6 +127,7 @@ class Tape:
                 batch=shape.batch * shape.heads,
                 kv_bytes=kv if cached else 0,
                 dtype=self.precision.activations,
+                stored_as=self.precision.activations,
                 attention=shape,
             )
         )
@@ -143,6 +148,7 @@ class Tape:
                 k=k,
                 batch=batch,
                 dtype=self.precision.activations,
+                stored_as=self.precision.activations,
             )
         )
 
@@ -159,6 +165,7 @@ class Tape:
                 params=params,
                 weight_bytes=weights,
                 dtype=self.precision.activations,
+                stored_as=self.precision.activations,
             )
         )
 
@@ -175,6 +182,7 @@ class Tape:
                 params=params,
                 weight_bytes=weights,
                 dtype=self.precision.activations,
+                stored_as=self.precision.activations,
             )
         )
 
@@ -188,6 +196,7 @@ class Tape:
                 bytes_read=self._values(read),
                 bytes_written=self._values(written),
                 dtype=self.precision.activations,
+                stored_as=self.precision.activations,
             )
         )
 
@@ -201,6 +210,7 @@ class Tape:
                 bytes_read=self._values(values),
                 bytes_written=stored_bytes(values, self.precision.kv),
                 dtype=self.precision.activations,
+                stored_as=self.precision.activations,
             )
         )
 
@@ -218,6 +228,7 @@ class Tape:
                 params=entries * width,
                 weight_bytes=moved,
                 dtype=self.precision.activations,
+                stored_as=self.precision.activations,
             )
         )
 
@@ -250,6 +261,7 @@ class Tape:
                 params=num * (k * n + (n if bias else 0)),
                 weight_bytes=weights,
                 dtype=self.precision.compute,
+                stored_as=self.precision.weights,
             )
         )
 
@@ -278,6 +290,7 @@ class Tape:
                 params=matrix + bias,
                 weight_bytes=weights,
                 dtype=self.precision.compute,
+                stored_as=self.precision.weights,
                 parts=parts,
             )
         )

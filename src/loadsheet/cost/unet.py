@@ -7,15 +7,16 @@ from loadsheet.specs.unet import PixelUNetSpec, UNetSpec
 
 
 def walk(tape: Tape, spec: UNetSpec, shape: PictureShape, factor: int) -> None:
-    """`factor` pixels of the picture make one latent pixel."""
+    """`factor` pixels make one latent pixel. Odd grids round up on the way down; the way up
+    returns to the sizes it came from."""
     latent = latent_grid(shape, factor)
-    latent_grid(shape, factor * 2 ** (len(spec.channels) - 1))  # every level must halve evenly
     tokens, time_dim = shape.text_tokens, 4 * spec.channels[0]
     _embeddings(tape, spec, shape)
     grid = tape.conv("conv_in", latent, Conv(ci=spec.in_channels, co=spec.channels[0]))
-    skips = [spec.channels[0]]
+    skips, grids = [spec.channels[0]], []
     for level, channels in enumerate(spec.channels):
         block = tape.at(f"down_blocks.{level}")
+        grids.append(grid)
         before = spec.channels[max(level - 1, 0)]
         for index in range(spec.layers_per_block):
             ci = before if index == 0 else channels
@@ -41,7 +42,7 @@ def walk(tape: Tape, spec: UNetSpec, shape: PictureShape, factor: int) -> None:
                 _transformer(block.at(f"attentions.{layer}"), spec, level, grid, tokens)
             current = channels
         if level > 0:
-            grid = grid.scaled(up=2)
+            grid = grids[level - 1]
             block.conv("upsamplers.0.conv", grid, Conv(ci=channels, co=channels))
     tape.norm("conv_norm_out", grid.size, current, 2 * current)
     tape.conv("conv_out", grid, Conv(ci=current, co=spec.out_channels))

@@ -63,13 +63,10 @@ class Entry:
         if label in found:
             return found[label]
         role, _, name = label.partition(":")
-        if role in (Role.ENCODER, Role.TEXT_ENCODER):
-            own = self.model if self.kind in ("encoder", "decoder") else None
-            if isinstance(own, DecoderSpec | EncoderSpec) and name in ("", self.name):
-                return Component(name=self.name, role=Role.TEXT_ENCODER, spec=own)
-            alias = f"{Role.TEXT_ENCODER}:{_resolved(name)}"
-            if alias in found:
-                return found[alias]
+        own = self.model
+        is_asked = role in (Role.ENCODER, Role.TEXT_ENCODER) and name in ("", self.name)
+        if is_asked and isinstance(own, DecoderSpec | EncoderSpec):
+            return Component(name=self.name, role=Role.TEXT_ENCODER, spec=own)
         near = get_close_matches(label, found, n=1, cutoff=0.3)
         hint = f"; nearest: {near[0]}" if near else ""
         raise SpecError(f"{self.name} has no {label!r}, only {', '.join(found)}{hint}")
@@ -111,6 +108,17 @@ class Catalog:
         nearest = list(dict.fromkeys(index.get(word, word) for word in near))
         raise SpecError(f"model {name!r} is unknown; nearest: {', '.join(nearest)}")
 
+    def component(self, model: str, label: str) -> Component:
+        """As `Entry.component`, with any alias of a text encoder's name."""
+        entry = self.find(model)
+        role, _, name = label.partition(":")
+        if role == Role.TEXT_ENCODER and name:
+            try:
+                label = f"{role}:{self.find(name).name}"
+            except SpecError:
+                return entry.component(label)
+        return entry.component(label)
+
     def search(self, words: str) -> list[Entry]:
         """Entries whose name or alias contains every word."""
         wanted = words.lower().split()
@@ -142,13 +150,6 @@ class Catalog:
 def _plain(name: str) -> str:
     """Lower case without the organisation."""
     return name.strip().lower().rpartition("/")[2].replace("_", "-")
-
-
-def _resolved(name: str) -> str:
-    try:
-        return Catalog().find(name).name
-    except SpecError:
-        return name
 
 
 def _entry(fields: Mapping[str, object], catalog: Catalog) -> Entry:
