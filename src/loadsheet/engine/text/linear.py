@@ -1,9 +1,11 @@
 """Matrix products of the decoder, in the layout its device reads fastest.
 
-Decoding multiplies every weight with a few rows, so its time is the time to read the weights. A
-bf16 product on a CPU re-packs a plain weight on each call; oneDNN can be given one packed at load.
+Decoding multiplies every weight with a few rows, so its time is the time to read the weights. On a
+CPU torch's stock product reads a plain weight at about half the speed of memory; oneDNN reads one
+that was packed for it at load at full speed (docs/design/log.md).
 """
 
+import platform
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +28,7 @@ class PlainLinear:
 
 @dataclass(frozen=True, slots=True)
 class PackedLinear:
-    """oneDNN, bf16 on CPU. `packed` is opaque: it has no data to read back."""
+    """oneDNN on CPU. `packed` is opaque: it has no numbers to read back."""
 
     packed: Tensor
     bias_O: Tensor | None
@@ -47,11 +49,17 @@ def build_linear(weight_OI: Tensor, bias_O: Tensor | None = None) -> PlainLinear
 
 
 def _is_packable(weight_OI: Tensor) -> bool:
-    # These two operators are not documented torch API: a build without them runs the plain product.
+    # These operators are not documented torch API: a build without them runs the plain product.
     return (
         weight_OI.device.type == "cpu"
-        and weight_OI.dtype == torch.bfloat16
+        and platform.machine() in ("x86_64", "AMD64")  # measured there only
         and torch.backends.mkldnn.is_available()
-        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+        and _is_dtype_packable(weight_OI.dtype)
     )
+
+
+def _is_dtype_packable(dtype: torch.dtype) -> bool:
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32

@@ -9,129 +9,110 @@ into context order and attends to them:
 The G query heads that share a key/value head are treated as G queries of one head, so keys and
 values are never repeated.
 
-Shape letters beside the decoder's: S sequences, B blocks in a table, P positions in a block.
+Shape letters beside the decoder's: S sequences, B blocks in a table, T tokens in context.
 """
 
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from loadsheet.engine.text.decode_attention import choose_decode_attention
 from loadsheet.engine.text.kv_cache import KvCache
 from loadsheet.engine.text.ragged import Ints, RaggedBatch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Group:
-    """Sequences that attend together: their query tokens, cache runs and context length."""
+class _Group(Protocol):
+    """Sequences that attend together. What is the same in every layer is made once per step."""
 
-    first: int
-    last: int  # exclusive
-    runs: Tensor  # keys, then values: [2 × S × K × B]
-    num_context: int
-    mask: Tensor | None  # added to scores; None: all queries see all of the context
-    is_causal: bool = False
+    def attend(self, layer_idx: int, q_NHE: Tensor) -> Tensor: ...
 
 
 class PagedAttention:
-    """Made for one step: what is the same in every layer is computed once."""
+    """Made for one step. `scores` is the precision of decodes' attention scores."""
 
-    def __init__(self, cache: KvCache, batch: RaggedBatch) -> None:
+    def __init__(self, cache: KvCache, batch: RaggedBatch, scores: torch.dtype) -> None:
         self._cache = cache
-        self._key_rows_NK, self._value_rows_NK = self._write_rows(batch)
-        num_decodes, begins = batch.num_decodes, batch.begins
-        self._decodes = self._decode_group(batch) if num_decodes else None
-        self._chunks = [
-            self._chunk_group(batch, idx) for idx in range(num_decodes, len(begins) - 1)
-        ]
+        self._key_rows_NK, self._value_rows_NK = _write_rows(cache, batch)
+        self._groups: list[tuple[slice, _Group]] = []
+        num_decodes = batch.num_decodes
+        if num_decodes:
+            contexts_S = batch.past_S[:num_decodes] + 1
+            decodes = _Decodes(cache, batch.tables_SB[:num_decodes], contexts_S, scores)
+            self._groups.append((slice(num_decodes), decodes))
+        for idx in range(num_decodes, len(batch.past_S)):
+            tokens = slice(batch.begins[idx], batch.begins[idx + 1])
+            chunk = _Chunk(cache, batch.tables_SB[idx], int(batch.past_S[idx]), tokens)
+            self._groups.append((tokens, chunk))
 
     def attend(self, layer_idx: int, q_NHE: Tensor, k_NKE: Tensor, v_NKE: Tensor) -> Tensor:
-        positions_QE = self._cache.positions_QE[layer_idx]
-        positions_QE[self._key_rows_NK] = k_NKE
-        positions_QE[self._value_rows_NK] = v_NKE
-        outs = [self._attend_chunk(layer_idx, group, q_NHE) for group in self._chunks]
-        if self._decodes is not None:
-            outs.insert(0, self._attend_decodes(layer_idx, self._decodes, q_NHE))
-        return outs[0] if len(outs) == 1 else torch.cat(outs)
+        self._cache.write(layer_idx, self._key_rows_NK, k_NKE)
+        self._cache.write(layer_idx, self._value_rows_NK, v_NKE)
+        if len(self._groups) == 1:
+            return self._groups[0][1].attend(layer_idx, q_NHE)
+        return torch.cat([group.attend(layer_idx, q_NHE[tokens]) for tokens, group in self._groups])
 
-    def _attend_decodes(self, layer_idx: int, group: _Group, q_NHE: Tensor) -> Tensor:
-        num_kv, num_seqs = self._cache.num_kv_heads, group.last - group.first
-        kv = self._cache.gather(layer_idx, group.runs)
-        keys_SKTE, values_SKTE = kv.view(2, num_seqs, num_kv, -1, q_NHE.shape[-1])
-        q_SKGE = q_NHE[group.first : group.last].unflatten(1, (num_kv, -1))
-        out_SKGE = F.scaled_dot_product_attention(
-            q_SKGE, keys_SKTE, values_SKTE, attn_mask=group.mask
-        )
+
+class _Decodes:
+    def __init__(
+        self, cache: KvCache, tables_SB: Ints, contexts_S: Ints, scores: torch.dtype
+    ) -> None:
+        num_seqs, num_kv = len(tables_SB), cache.num_kv_heads
+        num_blocks = -(-int(contexts_S.max()) // cache.block_tokens)
+        num_positions = num_blocks * cache.block_tokens
+        self._cache = cache
+        self._runs = cache.context_runs(tables_SB[:, :num_blocks])
+        self._scratch = cache.scratch(len(self._runs))
+        context = self._scratch.view(2, num_seqs, num_kv, num_positions, -1)
+        self._keys_SKTE, self._values_SKTE = context.unbind()
+        is_visible_ST = torch.from_numpy(np.arange(num_positions) < contexts_S[:, None])
+        self._attention = choose_decode_attention(is_visible_ST.to(cache.device), cache, scores)
+
+    def attend(self, layer_idx: int, q_NHE: Tensor) -> Tensor:
+        self._cache.gather(layer_idx, self._runs, self._scratch)
+        num_seqs, num_kv, _, size_E = self._keys_SKTE.shape
+        q_SKGE = q_NHE.view(num_seqs, num_kv, -1, size_E)
+        out_SKGE = self._attention(q_SKGE, self._keys_SKTE, self._values_SKTE)
         return out_SKGE.reshape(num_seqs, -1)
 
-    def _attend_chunk(self, layer_idx: int, group: _Group, q_NHE: Tensor) -> Tensor:
-        num_kv = self._cache.num_kv_heads
-        kv = self._cache.gather(layer_idx, group.runs)
-        kv = kv.view(2, num_kv, 1, -1, q_NHE.shape[-1])[..., : group.num_context, :]
-        q_KGNE = q_NHE[group.first : group.last].unflatten(1, (num_kv, -1)).permute(1, 2, 0, 3)
-        keys, values = kv.expand(2, *q_KGNE.shape[:2], *kv.shape[3:])
+
+class _Chunk:
+    def __init__(self, cache: KvCache, table_B: Ints, past: int, tokens: slice) -> None:
+        num_tokens = tokens.stop - tokens.start
+        num_context = past + num_tokens
+        num_blocks = -(-num_context // cache.block_tokens)
+        self._cache = cache
+        self._runs = cache.context_runs(table_B[None, :num_blocks])
+        self._scratch = cache.scratch(len(self._runs))
+        context = self._scratch.view(2, cache.num_kv_heads, 1, num_blocks * cache.block_tokens, -1)
+        self._keys_K1TE, self._values_K1TE = context[..., :num_context, :].unbind()
+        self._bias_NT = _causal_bias(num_tokens, past, cache) if past else None
+
+    def attend(self, layer_idx: int, q_NHE: Tensor) -> Tensor:
+        self._cache.gather(layer_idx, self._runs, self._scratch)
+        num_kv, _, _, size_E = self._keys_K1TE.shape
+        q_KGNE = q_NHE.view(len(q_NHE), num_kv, -1, size_E).permute(1, 2, 0, 3)
+        num_group = q_KGNE.shape[1]
         out_KGNE = F.scaled_dot_product_attention(
-            q_KGNE, keys, values, attn_mask=group.mask, is_causal=group.is_causal
+            q_KGNE,
+            self._keys_K1TE.expand(-1, num_group, -1, -1),
+            self._values_K1TE.expand(-1, num_group, -1, -1),
+            attn_mask=self._bias_NT,
+            is_causal=self._bias_NT is None,
         )
-        return out_KGNE.permute(2, 0, 1, 3).reshape(group.last - group.first, -1)
+        return out_KGNE.permute(2, 0, 1, 3).reshape(len(q_NHE), -1)
 
-    def _decode_group(self, batch: RaggedBatch) -> _Group:
-        num_seqs = batch.num_decodes
-        contexts_S = batch.past_S[:num_seqs] + 1
-        num_blocks = -(-int(contexts_S.max()) // self._cache.block_tokens)
-        num_positions = num_blocks * self._cache.block_tokens
-        is_visible_ST = np.arange(num_positions) < contexts_S[:, None]
-        return _Group(
-            first=0,
-            last=num_seqs,
-            runs=self._runs(batch.tables_SB[:num_seqs, :num_blocks]),
-            num_context=num_positions,
-            mask=self._mask(is_visible_ST)[:, None, None],
-        )
 
-    def _chunk_group(self, batch: RaggedBatch, idx: int) -> _Group:
-        first, last, past = batch.begins[idx], batch.begins[idx + 1], int(batch.past_S[idx])
-        num_context = past + last - first
-        num_blocks = -(-num_context // self._cache.block_tokens)
-        mask = None
-        if past:
-            is_visible_NT = np.arange(num_context) <= np.arange(past, num_context)[:, None]
-            mask = self._mask(is_visible_NT)
-        return _Group(
-            first=first,
-            last=last,
-            runs=self._runs(batch.tables_SB[idx : idx + 1, :num_blocks]),
-            num_context=num_context,
-            mask=mask,
-            is_causal=not past,
-        )
+def _write_rows(cache: KvCache, batch: RaggedBatch) -> tuple[Tensor, Tensor]:
+    num_tokens_S = np.diff(batch.begins)
+    seq_idx_N = np.repeat(np.arange(len(num_tokens_S)), num_tokens_S)
+    block_idx_N, offsets_N = np.divmod(batch.positions_N, cache.block_tokens)
+    return cache.position_rows(batch.tables_SB[seq_idx_N, block_idx_N], offsets_N)
 
-    def _write_rows(self, batch: RaggedBatch) -> tuple[Tensor, Tensor]:
-        """Row of each new token's key and value in `KvCache.positions_QE`, per head."""
-        num_tokens_S = np.diff(batch.begins)
-        seq_of_N = np.repeat(np.arange(len(num_tokens_S)), num_tokens_S)
-        block_idx_N, offset_N = np.divmod(batch.positions_N, self._cache.block_tokens)
-        block_ids_N = batch.tables_SB[seq_of_N, block_idx_N]
-        num_kv = self._cache.num_kv_heads
-        runs_NK = block_ids_N[:, None] * (2 * num_kv) + np.arange(num_kv)
-        key_rows_NK = runs_NK * self._cache.block_tokens + offset_N[:, None]
-        return (
-            self._to_device(key_rows_NK),
-            self._to_device(key_rows_NK + num_kv * self._cache.block_tokens),
-        )
 
-    def _runs(self, tables_SB: Ints) -> Tensor:
-        """Indices into `KvCache.runs_ME`, ordered keys | values, sequence, head, block."""
-        num_kv = self._cache.num_kv_heads
-        heads_2K = np.arange(2 * num_kv).reshape(2, 1, num_kv, 1)
-        runs = tables_SB[None, :, None, :] * (2 * num_kv) + heads_2K
-        return self._to_device(runs.reshape(-1))
-
-    def _mask(self, is_visible: np.ndarray) -> Tensor:
-        mask = np.where(is_visible, np.float32(0), np.float32("-inf"))
-        return torch.from_numpy(mask).to(self._cache.device, self._cache.dtype)
-
-    def _to_device(self, ints: Ints) -> Tensor:
-        return torch.from_numpy(ints).to(self._cache.device)
+def _causal_bias(num_tokens: int, past: int, cache: KvCache) -> Tensor:
+    """0 where a query may look, -inf at positions after it: [N, T] with T = past + N."""
+    bias_NT = torch.full((num_tokens, past + num_tokens), -torch.inf, device=cache.device)
+    return bias_NT.triu_(past + 1).to(cache.dtype)

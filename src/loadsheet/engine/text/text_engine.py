@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from loadsheet.engine.text.decode_attention import score_dtype
 from loadsheet.engine.text.decoder import Decoder
 from loadsheet.engine.text.kv_cache import KvCache, kv_bytes_per_block
 from loadsheet.engine.text.paged_attention import PagedAttention
@@ -50,6 +51,7 @@ class TextEngine:
             device=decoder.device,
             dtype=decoder.dtype,
         )
+        self._scores = score_dtype(decoder.config, decoder.dtype)
         self._sequences: dict[str, Sequence] = {}
 
     @classmethod
@@ -130,7 +132,7 @@ class TextEngine:
         hidden_ND = self._decoder.hidden(
             torch.from_numpy(batch.token_ids_N).to(device),
             torch.from_numpy(batch.positions_N).to(device),
-            PagedAttention(self._cache, batch),
+            PagedAttention(self._cache, batch, self._scores),
         )
         if not batch.sampled_rows:
             return None
