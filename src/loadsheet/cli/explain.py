@@ -23,7 +23,7 @@ from loadsheet.cli.explanation import (
     train_text,
 )
 from loadsheet.cost.components import operators
-from loadsheet.cost.explain import Work, explain, reserved
+from loadsheet.cost.explain import Work, explain, reserved, steps
 from loadsheet.cost.shape import Logits, TokenShape
 from loadsheet.cost.train import Recompute, TrainStep, train_step
 from loadsheet.errors import ConfigError

@@ -22,6 +22,9 @@ def headline(shown: Explanation) -> str:
     ]
     if device.from_memory:
         facts.append("note: some of this device's figures were never checked against its page")
+    missing = shown.ledger.total_bytes() - device.memory_bytes
+    if missing > 0:
+        facts.append(f"note: {format_bytes(missing)} more than this device holds")
     return "\n".join(facts)
 
 

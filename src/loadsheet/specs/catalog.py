@@ -104,7 +104,7 @@ class Catalog:
         for candidate in (key, _VARIANT.sub("", key)):
             if candidate in index:
                 return self._load(index[candidate])
-        near = get_close_matches(key, index, n=3, cutoff=0.5) or self.names()[:3]
+        near = get_close_matches(key, index, n=3, cutoff=0.2)
         nearest = list(dict.fromkeys(index.get(word, word) for word in near))
         raise SpecError(f"model {name!r} is unknown; nearest: {', '.join(nearest)}")
 
