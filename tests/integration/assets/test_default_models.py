@@ -1,24 +1,34 @@
 """The models that ship, fetched and converted for real, against transformers' own reading."""
 
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
 from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.quantization_config import GgufConfig
 
 from loadsheet.engine.assets import asset_path, ensure_assets
-from loadsheet.engine.assets.cache import open_cache
+from loadsheet.engine.assets.cache import Cache, open_cache
+from loadsheet.engine.assets.ensure import Workshop
 from loadsheet.engine.assets.entry import Wheel, load_catalogue
+from loadsheet.engine.assets.image_folder import packaged_models
 from loadsheet.engine.assets.pip_download import download_wheel
 from loadsheet.engine.assets.progress import StageMeter
+from loadsheet.engine.image.draw import draw
+from loadsheet.engine.image.pipeline_folder import open_pipeline
+from loadsheet.engine.torch_device import Placement
+from loadsheet.runtime.payload import ImagePayload
 
 pytestmark = pytest.mark.real_weights
 
@@ -205,3 +215,84 @@ def test_a_ready_model_is_found_without_frameworks(
     )
     root = open_cache(cache_dir).root
     subprocess.run([sys.executable, "-c", script, str(root)], check=True)
+
+
+def _write_packaged(folder: Path) -> None:
+    """Random weights in the layout of the image model that is packaged."""
+    torch.manual_seed(0)
+    UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        attention_head_dim=4,
+        norm_num_groups=4,
+        cross_attention_dim=384,
+        class_embed_type="projection",
+        projection_class_embeddings_input_dim=384,
+    ).save_pretrained(folder / "unet")
+    AutoencoderKL(
+        block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+    ).save_pretrained(folder / "vae")
+    FlowMatchEulerDiscreteScheduler().save_pretrained(folder / "scheduler")
+    index = {
+        "_class_name": "LoadsheetTextToImagePipeline",
+        "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+        "text_encoder": ["transformers", "BertModel"],
+        "tokenizer": ["transformers", "BertTokenizerFast"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+        "loadsheet": {
+            "default_num_steps": 2,
+            "default_guidance_scale": 3.0,
+            "text_max_length": 32,
+            "conditioning": "minilm-tokens+pooled",
+            "native_size": [16, 16],
+        },
+    }
+    (folder / "model_index.json").write_text(json.dumps(index))
+
+
+def _draw(folder: Path, prompt: str) -> np.ndarray:
+    placement = Placement(device=torch.device("cpu"), dtype=torch.float32)
+    pipeline = open_pipeline(folder, placement)
+    width, height = pipeline.sizes[0]
+    order = ImagePayload(
+        prompt=prompt,
+        width=width,
+        height=height,
+        num_steps=4,
+        guidance_scale=pipeline.default_guidance_scale,
+        seed=1,
+    )
+    return draw(pipeline, order, lambda *_: None)
+
+
+def test_an_assembled_image_folder_draws(encoder: Path, tmp_path: Path) -> None:
+    _write_packaged(tmp_path / "packaged" / "emoji")
+    cache = Cache(root=tmp_path / "cache")
+    shutil.copytree(encoder, cache.model_folder("minilm-l6-v2"))
+    workshop = Workshop(
+        catalogue=load_catalogue(), cache=cache, packaged_root=tmp_path / "packaged"
+    )
+    folder = workshop.ensure("emoji")
+    red, blue = _draw(folder, "a red apple"), _draw(folder, "a blue whale")
+    assert red.shape == (16, 16, 3)
+    assert (red != blue).any()  # the prompt reaches the denoiser
+
+
+@pytest.mark.skipif(
+    not (packaged_models() / "emoji" / "model_index.json").exists(),
+    reason="this source tree holds no image weights",
+)
+def test_the_packaged_image_model_draws(cache_dir: Path | None) -> None:
+    pixels = _draw(ensure_assets(["emoji"], cache_dir)["emoji"], "a red apple")
+    assert pixels.std() > 10  # not one flat colour

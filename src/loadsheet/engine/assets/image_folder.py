@@ -55,9 +55,8 @@ def build_image_folder(packaged: Path, encoder: Path, target_dir: Path) -> None:
 
 
 def _packaged_files(packaged: Path) -> list[Path]:
-    roots = [packaged / part for part in PACKAGED_PARTS]
-    files = [file for root in roots for file in ([root] if root.is_file() else root.rglob("*"))]
-    return sorted(file for file in files if file.is_file())
+    """All of them: notices and model card travel with the weights."""
+    return sorted(file for file in packaged.rglob("*") if file.is_file())
 
 
 def _link_files(source: Path, target: Path, names: tuple[str, ...]) -> None:
