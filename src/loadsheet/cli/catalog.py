@@ -13,12 +13,10 @@ from loadsheet.specs.pipeline import Role
 from loadsheet.units import format_bytes
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("catalog", help="models and devices known by name")
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", nargs="?", choices=["models", "devices"], default="models")
     parser.add_argument("search", nargs="*", metavar="SEARCH", help="words in a name or alias")
     parser.add_argument("--json", action="store_true", help="machine-readable, SI units")
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -39,8 +39,7 @@ _SHOWN_LENGTHS = (128, 1024, 8192, 131072)
 _SRAM_BYTES = 192 * 1024  # shared memory of one A100 multiprocessor, as in FlashAttention's paper
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("compare", help="mechanisms or models side by side")
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sides", nargs="+", metavar="WHAT", help="two or more things of one kind")
     parser.add_argument("--device", default=DEFAULT_DEVICE, help="default: %(default)s")
     parser.add_argument("--hidden", type=int, default=4096, help="width of mixers (%(default)s)")
@@ -50,7 +49,6 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.add_argument("--sram-bytes", type=int, default=_SRAM_BYTES, help="on-chip memory")
     parser.add_argument("--plot", type=Path, metavar="FILE.svg")
     parser.add_argument("--json", action="store_true", help="machine-readable, SI units")
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

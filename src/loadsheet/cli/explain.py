@@ -24,7 +24,7 @@ from loadsheet.cli.explanation import (
 )
 from loadsheet.cost.components import operators
 from loadsheet.cost.explain import Work, explain, reserved, steps
-from loadsheet.cost.shape import Logits, TokenShape
+from loadsheet.cost.shape import Logits, Span, TokenShape
 from loadsheet.cost.train import Recompute, TrainStep, train_step
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog, with_price
@@ -38,8 +38,7 @@ _TRAINED = (Role.DECODER, Role.DENOISER, Role.ENCODER)
 DEFAULT_DEVICE = "h100-sxm-80gb"
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("explain", help="deconstruct a model: FLOPs, bytes, time, memory")
+def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a catalogue name, hub id, or a folder with config.json")
     parser.add_argument("--device", default=DEFAULT_DEVICE, help="default: %(default)s")
     parser.add_argument("--dtype", default="bf16", help="weights and matmuls (bf16, fp8, int4, …)")
@@ -64,7 +63,6 @@ def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--plot", type=Path, metavar="FILE.svg", help="the roofline with each phase"
     )
     parser.add_argument("--json", action="store_true", help="machine-readable, SI units")
-    parser.set_defaults(run=run, parser=parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -143,7 +141,11 @@ def training(entry: Entry, work: Work, recompute: str) -> TrainStep:
     shape = step.shape
     if isinstance(shape, TokenShape):
         shape = TokenShape(
-            tokens=shape.tokens, context=shape.tokens, batch=work.batch, logits=Logits.ALL
+            tokens=shape.tokens,
+            context=shape.tokens,
+            batch=work.batch,
+            logits=Logits.ALL,
+            span=Span.SERVED,
         )
     ops = operators(step.component, shape)
     return train_step(entry.name, ops, Recompute(recompute))

@@ -11,10 +11,8 @@ from loadsheet.errors import ConfigError, LoadsheetError
 _PROGRESS_EVERY = 1000
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("predict", help="price many cases, one JSON line each")
-    _add_arguments(parser)
-    parser.set_defaults(run=run, parser=parser)
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cases", type=Path, metavar="CASES.jsonl", help="one JSON object per line")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,13 +38,9 @@ def answerers() -> dict[str, Answerer]:
     return {"flops": FlopsAnswerer()}
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("cases", type=Path, metavar="CASES.jsonl", help="one JSON object per line")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    _add_arguments(parser)
+    add_flags(parser)
     try:
         return run(parser.parse_args())
     except LoadsheetError as error:

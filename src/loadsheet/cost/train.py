@@ -66,6 +66,7 @@ def saved_bytes(walked: list[Operator], recompute: Recompute) -> int:
 
     With fused attention a Transformer layer keeps about 34 bytes per token and channel
     (Korthikanti et al. 2022, eq. 2 without the score terms)."""
+    walked = [op for op in walked if not op.name.endswith("kv_write")]  # no cache in training
     if recompute is Recompute.NONE:
         return sum(_inputs(op) * op.count for op in walked)
     boundary: dict[str, int] = {}
