@@ -8,6 +8,7 @@ measure latency"). `DEFINITIONS` states each formula, and what other tools call 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -43,9 +44,7 @@ class TextTiming:
 
     @property
     def itl_s(self) -> tuple[float, ...]:
-        return tuple(
-            later - earlier for earlier, later in zip(self.token_s, self.token_s[1:], strict=False)
-        )
+        return tuple(later - earlier for earlier, later in pairwise(self.token_s))
 
     def meets(self, slo: TextSLO) -> bool:
         tpot_s = self.tpot_s

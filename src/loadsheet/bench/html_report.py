@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from loadsheet.bench.report_data import report_data
 from loadsheet.bench.run import RunResult
-from loadsheet.bench.summary import ClassSummary, PhaseSummary
+from loadsheet.bench.summary import ClassSummary, Distribution, PhaseSummary
 from loadsheet.bench.tables import (
     INTERVALS,
     Table,
@@ -21,6 +21,7 @@ from loadsheet.bench.tables import (
 from loadsheet.workload.request import RequestKind
 
 _PARTS = files("loadsheet.bench").joinpath("report")
+_ENOUGH_FOR_P99 = 100
 _SCRIPTS = ("curves.js", "timeline.js", "report.js")
 
 
@@ -88,16 +89,7 @@ def _class_tiles(item: ClassSummary) -> list[str]:
     for name in shown:
         found = item.distribution(name)
         if found is not None:
-            label = f"{item.traffic} {name.removesuffix('_s').replace('_', ' ')} p99"
-            p50 = number(found.quantiles["p50"].value * 1e3)
-            tiles.append(
-                _tile(
-                    label,
-                    f"{number(found.quantiles['p99'].value * 1e3)} ms",
-                    f"p50 {p50} ms, {found.num} values",
-                    item.kind.value,
-                )
-            )
+            tiles.append(_latency_tile(item, found))
     unit = "tok/s" if is_text else "img/s"
     kept = item.attainment
     tiles.append(
@@ -117,6 +109,19 @@ def _class_tiles(item: ClassSummary) -> list[str]:
         )
     )
     return tiles
+
+
+def _latency_tile(item: ClassSummary, found: Distribution) -> str:
+    """p99, or the worst value where a p99 would pretend to more."""
+    is_enough = found.num >= _ENOUGH_FOR_P99
+    value_s = found.quantiles["p99"].value if is_enough else found.maximum
+    name = found.name.removesuffix("_s").replace("_", " ")
+    return _tile(
+        f"{item.traffic} {name} {'p99' if is_enough else 'worst'}",
+        f"{number(value_s * 1e3)} ms",
+        f"p50 {number(found.quantiles['p50'].value * 1e3)} ms, {found.num} values",
+        item.kind.value,
+    )
 
 
 def _client_tile(phase: PhaseSummary) -> str:

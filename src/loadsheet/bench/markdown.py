@@ -7,7 +7,7 @@ from loadsheet.bench.tables import (
     interference_table,
     phase_remarks,
     phase_tables,
-    with_interval,
+    share_sum_text,
 )
 
 
@@ -44,5 +44,5 @@ def _comparison(summary: RunSummary) -> str:
     if summary.interference:
         blocks.append(markdown_table(interference_table(summary)))
     if summary.share_sum is not None:
-        blocks.append(f"Share sum: {with_interval(summary.share_sum)} (1 = perfect time slicing)")
+        blocks.append(share_sum_text(summary))
     return "\n\n".join(blocks)

@@ -75,6 +75,19 @@ def interference_table(summary: RunSummary) -> Table:
     )
 
 
+def share_sum_text(summary: RunSummary) -> str:
+    """With a warning where the number cannot be: a class cannot gain from company."""
+    assert summary.share_sum is not None
+    text = f"Share sum: {with_interval(summary.share_sum)} (1 = perfect time slicing)"
+    num_classes = len(summary.phases[-1].classes)
+    if summary.share_sum.value > 1.05 * num_classes:
+        text += (
+            f"\n\nWARNING: a share sum above {num_classes} means that the machine was busier with "
+            "other things while the classes played alone; measure again on a quiet machine"
+        )
+    return text
+
+
 def definition_table() -> Table:
     return Table(
         header=("metric", "unit", "formula here", "elsewhere"),

@@ -1,6 +1,6 @@
 // Cumulative distribution curves: one small SVG per metric, a curve per phase.
 
-const SIZE = { width: 320, height: 170, left: 34, right: 10, top: 8, bottom: 24 };
+const SIZE = { width: 320, height: 170, left: 40, right: 10, top: 8, bottom: 24 };
 
 function drawCurves(charts, holder) {
   for (const chart of charts) {
@@ -36,7 +36,8 @@ function curveSvg(chart) {
   const y = (share) => height - bottom - share * (height - top - bottom);
   const lines = chart.curves.map((curve) => {
     const start = `M${x(curve.points[0][0])},${y(0)}`;
-    const path = curve.points.map(([ms, share]) => `L${x(ms).toFixed(1)},${y(share).toFixed(1)}`);
+    // steps, not slopes: between two values nothing was measured
+    const path = curve.points.map(([ms, share]) => `H${x(ms).toFixed(1)}V${y(share).toFixed(1)}`);
     const style = curve.phase.startsWith("alone") && chart.curves.length > 1 ? "curve alone" : "curve";
     return `<path class="${style}" stroke="var(--${chart.kind})" d="${start}${path.join("")}"/>`;
   });

@@ -1,6 +1,6 @@
 // Requests over time: a strip of tokens per second, then one bar per request, packed into lanes.
 
-const STRIP = 64, GAP = 16, LABEL = 18, AXIS = 22, MOST_BINS = 240, SHORTEST_BIN_S = 0.05;
+const STRIP = 64, GAP = 16, LABEL = 18, AXIS = 22, MOST_BINS = 240, MARKS_PER_BIN = 6;
 
 class Timeline {
   constructor(canvas, note) {
@@ -128,16 +128,14 @@ class Timeline {
 
   drawStrip(pen, color) {
     const width = this.canvas.clientWidth;
-    const bins = Math.max(1, Math.min(MOST_BINS, Math.round((this.view[1] - this.view[0]) / SHORTEST_BIN_S)));
+    const tokens = this.data.classes.filter((item) => item.kind === "text")
+      .flatMap((item) => item.requests).flatMap((bar) => bar.marks)
+      .filter((at) => at >= this.view[0] && at < this.view[1]);
+    // wide enough that a bar is a rate and not the beat of single tokens
+    const bins = Math.max(1, Math.min(MOST_BINS, Math.round(tokens.length / MARKS_PER_BIN)));
     const span = (this.view[1] - this.view[0]) / bins;
     const counts = new Array(bins).fill(0);
-    for (const item of this.data.classes) {
-      if (item.kind !== "text") continue;
-      for (const bar of item.requests) for (const at of bar.marks) {
-        const bin = Math.floor((at - this.view[0]) / span);
-        if (bin >= 0 && bin < bins) counts[bin] += 1;
-      }
-    }
+    for (const at of tokens) counts[Math.floor((at - this.view[0]) / span)] += 1;
     const peak = Math.max(...counts);
     pen.textAlign = "left";
     pen.fillStyle = color.muted;
