@@ -21,7 +21,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    # the engine loads torch for the conversion; other commands must start without it
+    # numpy and tokenizers are needed for the conversion; `--help` should not wait for them
     from loadsheet.engine.assets import DEFAULT_ASSETS, ensure_assets
 
     console = Console(stderr=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from loadsheet.cli.asset_progress import asset_progress
 from loadsheet.cli.device_flags import add_device_flags, add_serving_flags, device_config
 from loadsheet.cli.load_sheet import print_address, print_load_sheet
 from loadsheet.runtime.clock import MonotonicClock
@@ -49,10 +50,14 @@ def serve_device(arguments: argparse.Namespace, config: DeviceConfig) -> None:
     """Open the device, print its load sheet and serve until a signal, then drain."""
     # the engine needs torch, seconds of start-up that no other command should pay
     start_s = time.perf_counter()
+    from loadsheet.engine.assets import resolve_model
     from loadsheet.engine.device import open_device
 
     import_phase = Phase(name="import torch", seconds=time.perf_counter() - start_s)
     listen(arguments.host, arguments.port).close()  # a taken port should fail before the loading
+    with asset_progress(Console(stderr=True)) as on_progress:
+        for ref in filter(None, (config.text, config.image)):
+            resolve_model(ref, config.cache_dir, on_progress)
     console = Console()
     with console.status("loading") as status:
         device = open_device(config, lambda phase: status.update(phase))

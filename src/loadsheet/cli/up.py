@@ -2,9 +2,6 @@
 
 import argparse
 
-from rich.console import Console
-
-from loadsheet.cli.asset_progress import asset_progress
 from loadsheet.cli.device_flags import device_config
 from loadsheet.cli.serve import add_server_flags, serve_device
 
@@ -14,16 +11,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    # the engine loads torch for conversions; other commands must start without it
-    from loadsheet.engine.assets import (
-        DEFAULT_ASSETS,
-        DEFAULT_IMAGE_MODEL,
-        DEFAULT_TEXT_MODEL,
-        ensure_assets,
-    )
+    # the engine package is for commands that run models; this module is read by all of them
+    from loadsheet.engine.assets import DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL
 
-    with asset_progress(Console(stderr=True)) as on_progress:
-        ensure_assets(DEFAULT_ASSETS, arguments.cache_dir, on_progress)
     arguments.text, arguments.image = DEFAULT_TEXT_MODEL, DEFAULT_IMAGE_MODEL
     serve_device(arguments, device_config(arguments))
     return 0

@@ -10,7 +10,7 @@ class TextSLO:
     """Time to first token, and mean time per output token after it."""
 
     ttft_s: float = 2.0
-    tpot_s: float = 0.2
+    tpot_s: float = 0.1
     percentile: float = 0.95
 
     def __post_init__(self) -> None:
