@@ -12,7 +12,10 @@ from loadsheet.adapt.concepts import Concept
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """One look. `word` is its style word; `share` its share of the training samples."""
+    """One look. `word` is its style word; `share` its share of the denoiser's training samples.
+
+    A style of share 0 teaches only the autoencoder.
+    """
 
     key: str
     word: str
@@ -21,9 +24,9 @@ class Style:
 
 
 STYLES = (
-    Style(key="noto", word="noto", share=0.66, is_default=True),
-    Style(key="fluent-emoji-flat", word="flat", share=0.26),
-    Style(key="noto-v1", word="blob", share=0.08),
+    Style(key="noto", word="noto", share=0.84, is_default=True),
+    Style(key="fluent-emoji-flat", word="flat", share=0.16),
+    Style(key="noto-v1", word="blob", share=0.0),
 )
 
 

@@ -13,18 +13,18 @@ from typing import Any
 from loadsheet.adapt.icons import IconSet
 
 GROUP_WEIGHTS = {
-    "Food & Drink": 2.0,
-    "Animals & Nature": 2.0,
-    "Travel & Places": 1.3,
-    "Objects": 1.2,
-    "Activities": 1.2,
-    "Smileys & Emotion": 1.0,
-    "People & Body": 0.5,
-    "Symbols": 0.3,
+    "Food & Drink": 1.5,
+    "Animals & Nature": 1.5,
+    "Travel & Places": 1.0,
+    "Objects": 0.8,
+    "Activities": 0.8,
+    "Smileys & Emotion": 0.8,
+    "People & Body": 0.25,
+    "Symbols": 0.15,
 }
 """Sampling weight of a concept by Unicode group; a group that is not named is dropped."""
 
-COMMON_WEIGHT = 3.0
+COMMON_WEIGHT = 15.0
 MAX_KEYWORDS = 6
 COMMON_NAMES = frozenset(
     " ".join(name.split())

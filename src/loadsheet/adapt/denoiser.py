@@ -1,7 +1,7 @@
 """The denoiser: a text-conditioned U-Net on 16×16×8 latents, trained by rectified flow.
 
 A convolutional level at 16×16, cross-attention to the caption's tokens at 8×8 and 4×4; the pooled
-caption is added to the time embedding. One caption in eight is replaced by the empty one, which
+caption is added to the time embedding. One caption in ten is replaced by the empty one, which
 makes classifier-free guidance possible.
 """
 
@@ -30,8 +30,8 @@ class DenoiserConfig:
     block_out_channels: tuple[int, ...] = (64, 128, 224)
     num_heads: int = 4
     norm_num_groups: int = 16
-    batch_size: int = 64
-    empty_share: float = 0.12
+    batch_size: int = 32
+    empty_share: float = 0.1
     sigma_logit_mean: float = 0.2
     sigma_logit_std: float = 1.1
 

@@ -100,7 +100,7 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=config.autocast):
             loss = self.loss_fn(self.module, self.step, step_generator(config.seed, self.step))
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.module.parameters(), config.max_grad_norm)
         self.optimizer.step()
         self.step += 1

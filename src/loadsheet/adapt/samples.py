@@ -1,7 +1,8 @@
 """Which latent and which caption a training sample uses, drawn by weight.
 
-P(picture) is the style's share × the concept's weight within that style ÷ the number of variants;
-P(caption | picture) follows the caption's weight. Caption 0 is the empty one.
+P(picture) is the style's share × the concept's weight within that style, most of it for the drawing
+as it is and a little for each moved variant. P(caption | picture) follows the caption's weight.
+Caption 0 is the empty one.
 """
 
 from collections import defaultdict
@@ -15,6 +16,8 @@ from loadsheet.adapt.captions import captions
 from loadsheet.adapt.gallery import Picture
 
 EMPTY_CAPTION_IDX = 0
+VARIANT_WEIGHT = 0.1
+"""Weight of a moved or mirrored drawing beside that of the drawing as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +46,15 @@ def picture_weights(pictures: Sequence[Picture]) -> Tensor:
     """Sampling probability of each picture; each style sums to its share."""
     totals: dict[str, float] = defaultdict(float)
     for picture in pictures:
-        totals[picture.style.key] += picture.concept.weight
+        totals[picture.style.key] += _weight(picture)
     return torch.tensor(
-        [p.style.share * p.concept.weight / totals[p.style.key] for p in pictures],
+        [p.style.share * _weight(p) / totals[p.style.key] for p in pictures],
         dtype=torch.float64,
     )
+
+
+def _weight(picture: Picture) -> float:
+    return picture.concept.weight * (1.0 if picture.variant == 0 else VARIANT_WEIGHT)
 
 
 class Samples:

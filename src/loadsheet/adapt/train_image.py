@@ -2,8 +2,8 @@
 
     python -m loadsheet.adapt.train_image --encoder MINILM --run RUN_FOLDER --out MODEL_FOLDER
 
-gallery (draw the art) -> autoencoder -> latents and caption states, once -> denoiser -> model
-folder. Everything between lies in the run folder; delete it to start over.
+gallery (draw the art) -> autoencoder -> latents and caption states, once -> denoiser -> decoder,
+refined -> model folder. Everything between lies in the run folder; delete it to start over.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
@@ -23,6 +24,7 @@ from loadsheet.adapt.art import default_art_folder
 from loadsheet.adapt.autoencoder import (
     AutoencoderConfig,
     AutoencoderLoss,
+    DecoderLoss,
     build_autoencoder,
     encode_all,
     psnr_db,
@@ -52,9 +54,12 @@ class TrainImageConfig:
     autoencoder_loop: LoopConfig = field(
         default=LoopConfig(num_steps=4400, learning_rate=1.5e-3, ema_decay=0.998)
     )
+    decoder_loop: LoopConfig = field(
+        default=LoopConfig(num_steps=800, learning_rate=6e-4, ema_decay=0.995)
+    )
     denoiser: DenoiserConfig = DenoiserConfig()
     denoiser_loop: LoopConfig = field(
-        default=LoopConfig(num_steps=5000, learning_rate=8e-4, warmup_steps=200, ema_decay=0.998)
+        default=LoopConfig(num_steps=4000, learning_rate=8e-4, warmup_steps=200, ema_decay=0.998)
     )
     sampling: SamplingConfig = SamplingConfig()
 
@@ -67,7 +72,9 @@ def train_image(config: TrainImageConfig) -> None:
     table = caption_table(gallery.pictures)
     samples = Samples(latents, picture_weights(gallery.pictures), table)
     denoiser = trained_denoiser(config, samples, caption_cache(config, table))
+    autoencoder = refined_decoder(config, gallery, autoencoder, latents)
     write_model(config.out_folder, autoencoder, denoiser, config.sampling)
+    measure_autoencoder(config, gallery, autoencoder)
     draw_contact_sheet(config)
 
 
@@ -85,17 +92,29 @@ def encoded(config: TrainImageConfig, gallery: Gallery) -> tuple[AutoencoderKL, 
     latents = (latents - mean) / std
     autoencoder.save_pretrained(folder)
     torch.save(latents, latents_path)
-    _measure_autoencoder(config, gallery, autoencoder)
+    measure_autoencoder(config, gallery, autoencoder)
     return autoencoder, latents
 
 
 def trained_autoencoder(config: TrainImageConfig, gallery: Gallery) -> AutoencoderKL:
     """The average weights at the end of training."""
-    rows = np.array([p.image_idx for p in gallery.pictures if not p.is_held_out])
     module = build_autoencoder(config.autoencoder)
-    loss = AutoencoderLoss(gallery.images, rows, config.autoencoder)
+    loss = AutoencoderLoss(gallery.images, _seen_rows(gallery), config.autoencoder)
     trainer = Trainer(module, loss, config.autoencoder_loop)
     trainer.run(config.run_folder / "vae")
+    return trainer.average
+
+
+def refined_decoder(
+    config: TrainImageConfig, gallery: Gallery, autoencoder: AutoencoderKL, latents: Tensor
+) -> AutoencoderKL:
+    """The autoencoder with its decoder trained further on noisy latents, its encoder as it was."""
+    autoencoder.encoder.requires_grad_(False)
+    autoencoder.quant_conv.requires_grad_(False)
+    autoencoder.to(memory_format=torch.channels_last)
+    loss = DecoderLoss(gallery.images, latents, _seen_rows(gallery), config.autoencoder)
+    trainer = Trainer(autoencoder, loss, config.decoder_loop)
+    trainer.run(config.run_folder / "decoder")
     return trainer.average
 
 
@@ -132,9 +151,14 @@ def draw_contact_sheet(config: TrainImageConfig, num_seeds: int = 4) -> Path:
     return path
 
 
-def _measure_autoencoder(
+def _seen_rows(gallery: Gallery) -> npt.NDArray[np.int64]:
+    return np.array([p.image_idx for p in gallery.pictures if not p.is_held_out])
+
+
+def measure_autoencoder(
     config: TrainImageConfig, gallery: Gallery, autoencoder: AutoencoderKL
 ) -> None:
+    """Log and store how well images survive the round trip, seen and unseen ones."""
     drawn_plain = [p for p in gallery.pictures if p.variant == 0]
     unseen = [p.image_idx for p in drawn_plain if p.is_held_out]
     seen = [p.image_idx for p in drawn_plain if not p.is_held_out][: len(unseen)]

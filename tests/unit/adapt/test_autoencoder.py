@@ -7,7 +7,9 @@ import torch
 from loadsheet.adapt.autoencoder import (
     AutoencoderConfig,
     AutoencoderLoss,
+    DecoderLoss,
     build_autoencoder,
+    draw_crops,
     edge_loss,
     encode_all,
     psnr_db,
@@ -72,6 +74,27 @@ def test_loss_is_a_positive_scalar_for_crops_and_whole_images(tiny, images):
         value = loss(tiny, step, torch.Generator().manual_seed(0))
         assert value.shape == ()
         assert value.item() > 0
+
+
+def test_crops_cover_as_many_pixels_as_whole_images():
+    rows = np.array([5, 7])
+    for step, side, count in ((0, 8, 8), (TINY.whole_every - 1, 16, 2)):
+        crops = draw_crops(rows, step, torch.Generator().manual_seed(step), TINY)
+        assert [crop.side for crop in crops] == [side] * count
+        assert {crop.row for crop in crops} <= {5, 7}
+        assert all(crop.top % TINY.latent_cell == 0 for crop in crops)
+        assert all(crop.left + side <= TINY.image_size for crop in crops)
+
+
+def test_decoder_loss_leaves_a_frozen_encoder_alone(tiny, images):
+    latents = encode_all(tiny, images)
+    tiny.encoder.requires_grad_(False)
+    tiny.quant_conv.requires_grad_(False)
+    loss = DecoderLoss(images, latents, np.arange(6), TINY)
+    for step in (0, TINY.whole_every - 1):
+        loss(tiny, step, torch.Generator().manual_seed(0)).backward()
+    assert all(p.grad is None for p in tiny.encoder.parameters())
+    assert all(p.grad is not None for p in tiny.decoder.parameters())
 
 
 def test_encode_all_covers_every_image(tiny, images):

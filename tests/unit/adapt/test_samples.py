@@ -6,7 +6,13 @@ import torch
 from loadsheet.adapt.captions import STYLES
 from loadsheet.adapt.concepts import Concept
 from loadsheet.adapt.gallery import Picture
-from loadsheet.adapt.samples import EMPTY_CAPTION_IDX, Samples, caption_table, picture_weights
+from loadsheet.adapt.samples import (
+    EMPTY_CAPTION_IDX,
+    VARIANT_WEIGHT,
+    Samples,
+    caption_table,
+    picture_weights,
+)
 
 
 def picture(image_idx, name, style, weight=1.0, variant=0):
@@ -18,8 +24,8 @@ PICTURES = (
     picture(0, "lamp", STYLES[0], weight=3.0),
     picture(1, "rope", STYLES[0], weight=1.0),
     picture(2, "lamp", STYLES[1]),
-    picture(3, "lamp", STYLES[2], variant=0),
-    picture(4, "lamp", STYLES[2], variant=1),
+    picture(3, "rope", STYLES[1], variant=0),
+    picture(4, "rope", STYLES[1], variant=1),
 )
 
 
@@ -27,8 +33,11 @@ def test_each_style_gets_its_share_and_each_concept_its_weight():
     weights = picture_weights(PICTURES)
     assert weights.sum().item() == pytest.approx(1)
     assert weights[0].item() == pytest.approx(0.75 * STYLES[0].share)
-    assert weights[2].item() == pytest.approx(STYLES[1].share)
-    assert weights[3].item() == weights[4].item() == pytest.approx(STYLES[2].share / 2)
+    # two plain drawings and one moved one: 1 + 1 + VARIANT_WEIGHT
+    total = 2 + VARIANT_WEIGHT
+    assert weights[2:].tolist() == pytest.approx(
+        [STYLES[1].share * weight / total for weight in (1, 1, VARIANT_WEIGHT)]
+    )
 
 
 def test_caption_zero_is_empty_and_shared_captions_are_stored_once():
