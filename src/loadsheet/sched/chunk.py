@@ -32,7 +32,8 @@ def largest_chunk(group: TextGroup, times: StepTimes, max_tokens: int, budget_s:
     high, high_s = max_tokens, text_seconds(group, times, max_tokens)
     if high_s <= budget_s:
         return high
-    while (low := high // 2) >= MIN_CHUNK_TOKENS:
+    while high > MIN_CHUNK_TOKENS:
+        low = max(high // 2, MIN_CHUNK_TOKENS)
         low_s = text_seconds(group, times, low)
         if low_s <= budget_s:
             share = (budget_s - low_s) / (high_s - low_s)

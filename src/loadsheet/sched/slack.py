@@ -38,7 +38,8 @@ class _Need:
     group: TextGroup
     decode_s: float  # its iteration without prefill; 0 without decodes
     due_s: float  # D, infinity without decodes
-    prefill_laxity_s: float  # of its most urgent prompt; infinity without one
+    has_prompt: bool
+    prefill_laxity_s: float  # of its most urgent prompt; infinity without one, or given up
 
     def laxity_s(self, now_s: float) -> float:
         return min(self.due_s - self.decode_s - now_s, self.prefill_laxity_s)
@@ -82,7 +83,7 @@ class SlackPolicy:
             return pick.choice
         self._num_granted = 0
         self._num_denied = 0 if pick is None else self._num_denied + 1
-        chunk_tokens = _chunk_tokens(text, pick, state.times, now_s)
+        chunk_tokens = _chunk_tokens(text, pick, state.times)
         return TextChoice(model=text.need.group.model, chunk_tokens=chunk_tokens)
 
     def _note_lateness(self, text: _Outlook, now_s: float) -> None:
@@ -115,12 +116,22 @@ def _outlook(state: DeviceState, now_s: float) -> _Outlook | None:
     margin_s = min(state.times.margin(StepKind.TEXT), busy_s)  # doubles a prediction at most
     longest_gap_s = min(need.group.deadlines.max_gap_s() for need in needs)
     return _Outlook(
-        need=min(needs, key=lambda need: need.laxity_s(now_s)),
+        need=needs[0] if len(needs) == 1 else _next_need(needs, state.times, laxity_s, now_s),
         laxity_s=laxity_s,
         margin_s=margin_s,
         prefill_laxity_s=min(need.prefill_laxity_s for need in needs),
         max_stall_s=longest_gap_s - busy_s - margin_s,
     )
+
+
+def _next_need(needs: list[_Need], times: StepTimes, laxity_s: float, now_s: float) -> _Need:
+    """Of several text models: the most urgent prompt if all decodes can wait for a chunk of it."""
+    prompts = [need for need in needs if need.has_prompt]
+    if prompts:
+        first = min(prompts, key=lambda need: need.prefill_laxity_s)
+        if text_seconds(first.group, times, MIN_CHUNK_TOKENS) - first.decode_s <= laxity_s:
+            return first
+    return min(needs, key=lambda need: need.laxity_s(now_s))
 
 
 def _need(group: TextGroup, times: StepTimes, now_s: float) -> _Need:
@@ -133,11 +144,12 @@ def _need(group: TextGroup, times: StepTimes, now_s: float) -> _Need:
         group=group,
         decode_s=text_seconds(group, times, 0) if group.num_decodes else 0.0,
         due_s=group.next_token_due_s(),
+        has_prompt=prompt is not None,
         prefill_laxity_s=laxity_s,
     )
 
 
-def _chunk_tokens(text: _Outlook, pick: ImagePick | None, times: StepTimes, now_s: float) -> int:
+def _chunk_tokens(text: _Outlook, pick: ImagePick | None, times: StepTimes) -> int:
     """Prefill for this iteration: what still ends by D; only what is free if an image is urgent."""
     need = text.need
     tokens = need.group.prefill_tokens_ready()
@@ -145,7 +157,7 @@ def _chunk_tokens(text: _Outlook, pick: ImagePick | None, times: StepTimes, now_
         return 0
     image_s = 0.0 if pick is None else pick.seconds
     is_urgent = need.prefill_laxity_s <= URGENCY * max(need.decode_s, image_s)
-    budget_s = need.due_s - now_s - text.margin_s
+    budget_s = need.decode_s + text.slack_s
     if pick is not None and not is_urgent and 0 <= pick.laxity_s < URGENCY * image_s:
         budget_s = min(budget_s, FREE_PREFILL * need.decode_s)
     fitting = largest_chunk(need.group, times, tokens, budget_s) if budget_s > need.decode_s else 0
