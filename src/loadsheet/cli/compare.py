@@ -195,7 +195,8 @@ def _kernels(names: Sequence[str], head_dim: int, sram_bytes: int) -> Report:
 def _models(names: Sequence[str], device: Device) -> Report:
     if len(names) < 2:
         raise ConfigError(
-            "compare needs two or more models, or attention and lstm, latent and pixel"
+            f"{names[0]!r} alone has nothing beside it; name a second model, or compare "
+            "attention lstm, latent pixel, or standard flash"
         )
     shown = [explain(find_entry(name), device, of("bf16"), Work()) for name in names]
     rows = [_model_row(one) for one in shown]

@@ -1,0 +1,81 @@
+import pytest
+
+from loadsheet.cost.explain import Work, explain, reserved
+from loadsheet.cost.ledger import Owner
+from loadsheet.cost.memory import activation_bytes, image_ledger, largest, weight_bytes
+from loadsheet.cost.shape import PictureShape
+from loadsheet.errors import ConfigError
+from loadsheet.hardware.catalog import DeviceCatalog
+from loadsheet.specs.catalog import Catalog
+from loadsheet.specs.precision import of
+
+CATALOG = Catalog()
+H100 = DeviceCatalog().find("h100-sxm-80gb")
+
+
+def owners(ledger) -> dict[Owner, int]:
+    sums: dict[Owner, int] = {}
+    for line in ledger.lines:
+        sums[line.owner] = sums.get(line.owner, 0) + line.num_bytes
+    return sums
+
+
+def test_sixteen_bit_weights_are_twice_the_parameters():
+    (component,) = CATALOG.find("llama-3-8b").components()
+    assert weight_bytes(component, of("bf16")) == 2 * 8_030_261_248
+
+
+def test_int4_weights_keep_embedding_and_head_wide():
+    (component,) = CATALOG.find("llama-3-8b").components()
+    wide = 2 * 4096 * 128256 + 65 * 4096  # embedding, head, norms
+    narrow = (8_030_261_248 - wide) * (4 + 16 / 128) / 8
+    assert weight_bytes(component, of("int4")) == pytest.approx(2 * wide + narrow, rel=1e-6)
+
+
+def test_a_billion_parameters_take_seventy_gigabytes():
+    """Weights 2.5 GB; a server that reserves 90 % of 80 GB fills the rest with KV blocks."""
+    shown = explain(CATALOG.find("llama-3.2-1b"), H100, of("bf16"), Work())
+    held = owners(reserved(shown, 0.9))
+    assert sum(held.values()) == 72 * 10**9
+    assert held[Owner.WEIGHTS] == 2 * 1_235_814_400
+    assert held[Owner.KV_BLOCKS] > 68 * 10**9
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.5])
+def test_reserve_is_a_share(share):
+    shown = explain(CATALOG.find("gpt2"), H100, of("bf16"), Work())
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        reserved(shown, share)
+
+
+def test_largest_batch_is_the_last_that_fits():
+    entry = CATALOG.find("llama-3-8b")
+    best = int(explain(entry, H100, of("bf16"), Work()).facts["largest_batch"])
+    at_best = explain(entry, H100, of("bf16"), Work(batch=best)).ledger.total_bytes()
+    beyond = explain(entry, H100, of("bf16"), Work(batch=2 * best)).ledger.total_bytes()
+    assert at_best <= H100.memory_bytes * 1.01  # logits of the batch are the slack
+    assert beyond > H100.memory_bytes
+
+
+def test_guidance_doubles_activations_not_latents():
+    entry = CATALOG.find("sdxl")
+    parts = entry.components()
+    shape = PictureShape(width=1024, height=1024, text_tokens=77)
+    held = owners(image_ledger("sdxl", entry.model, parts, shape, of("bf16")))
+    denoiser = entry.component("denoiser")
+    doubled = PictureShape(width=1024, height=1024, text_tokens=77, batch=2)
+    assert held[Owner.ACTIVATIONS] == activation_bytes(denoiser, doubled)
+    assert held[Owner.LATENTS] == 3 * 4 * 4 * 128 * 128
+
+
+def test_vae_peak_grows_with_the_picture():
+    decoder = CATALOG.component("sdxl", "vae_decode")
+    small, large = (
+        activation_bytes(decoder, PictureShape(width=side, height=side)) for side in (512, 1024)
+    )
+    assert large == 4 * small
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 3, 17, 1000])
+def test_largest_finds_the_edge(limit):
+    assert largest(lambda n: n <= limit) == limit
