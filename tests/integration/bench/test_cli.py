@@ -80,6 +80,8 @@ def test_run_leaves_every_form_of_report(server, workload, tmp_path):
     assert names == {"records.jsonl", "summary.json", "summary.md", "report.html", "exports"}
     assert set(read_run(out).windows) == {"alone:chat", "alone:emoji", "mixed"}
 
+    table = loadsheet("compare", out, out)
+    assert "| mixed       | chat  | ttft p50 (ms)" in table.stdout
     compared = loadsheet("compare", out, out, "--json")
     assert {change["verdict"] for change in json.loads(compared.stdout)["changes"]} <= {
         "no difference shown",
@@ -107,6 +109,18 @@ def test_ctrl_c_leaves_a_valid_partial_report(server, workload, tmp_path):
     chat = summary["phases"][0]["classes"][0]
     assert chat["counts"]["ok"] > 0
     assert len(read_records(out)) > chat["counts"]["ok"]
+
+
+def test_the_client_measures_itself():
+    done = loadsheet("overhead", "--duration", 0.5)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|") for line in done.stdout.splitlines()[2:]]
+    assert [row[1].strip() for row in rows] == [
+        "trivial requests",
+        "100 streams",
+        "20 requests/s, open loop",
+    ]
+    assert all(float(row[2].split()[0]) > 0 for row in rows)
 
 
 def wait_for_records(path, process):

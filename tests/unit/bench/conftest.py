@@ -16,7 +16,9 @@ from loadsheet.workload.traffic import ImageTraffic, TextTraffic
 from loadsheet.workload.workload import Workload
 
 MS = 1_000_000
-CHAT = TextTraffic(name="chat", arrivals=OpenLoop(rate_rps=2.0), slo=TextSLO())
+CHAT = TextTraffic(
+    name="chat", arrivals=OpenLoop(rate_rps=2.0), slo=TextSLO(ttft_s=2.0, tpot_s=0.2)
+)
 ART = ImageTraffic(name="art", arrivals=ClosedLoop(), slo=ImageSLO(deadline_s=2.0))
 QUIET = Overhead(
     cpu_share=0.1, loop_delay_p50_s=0.0001, loop_delay_p99_s=0.001, send_delay_p99_s=0.0

@@ -1,5 +1,8 @@
 import itertools
 
+import pytest
+
+from loadsheet.errors import ConfigError
 from loadsheet.workload.arrivals import ClosedLoop, OpenLoop
 from loadsheet.workload.lengths import Fixed, LogNormal
 from loadsheet.workload.request import RequestKind
@@ -68,6 +71,19 @@ def test_shapes_become_requests_for_the_scheduler():
 def test_guidance_of_one_or_less_runs_no_second_branch():
     shape = ImageShape(width=8, height=8, num_steps=1, guidance_scale=1.0)
     assert not shape.request("a", "sd", 0.0, ImageSLO()).is_guided
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"width": 0, "height": 8, "num_steps": 1},
+        {"width": 8, "height": 8, "num_steps": 1, "guidance_scale": -1.0},
+        {"width": 8, "height": 8, "num_steps": 1, "num_images": 0},
+    ],
+)
+def test_senseless_shapes_are_refused(wrong):
+    with pytest.raises(ConfigError):
+        ImageShape(**wrong)
 
 
 def test_image_work_grows_with_pixels_steps_and_images():

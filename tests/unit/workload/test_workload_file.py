@@ -12,6 +12,7 @@ from loadsheet.workload.lengths import Empirical, Fixed, LogNormal, Uniform
 from loadsheet.workload.slo import ImageSLO, TextSLO
 from loadsheet.workload.trace import Replay
 from loadsheet.workload.traffic import StandaloneSLO
+from loadsheet.workload.workload import RunPlan
 from loadsheet.workload.workload_file import parse_workload, read_workload, workload_schema
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "workloads").glob("*.toml"))
@@ -129,6 +130,11 @@ BAD = {
         document(text={"prompt_tokens": {"distribution": "empirical", "values": ["a"]}}),
         "give a list of numbers",
     ),
+    "objective": (document(text={"slo": 5}), "slo is 5; give a table"),
+    "no factor": (document(image={"slo": "standalone:x"}), "standalone:3"),
+    "rows of traffic": ({"traffic": [5]}, "give one or more tables"),
+    "text for a name": (document(name=5), "name is 5; give a text"),
+    "negative guidance": (document(image={"guidance_scale": "high"}), "guidance_scale is 'high'"),
     "factor": (document(image={"slo": "standalone:0"}), "standalone:3"),
     "image preset for text": (document(text={"slo": "mlperf:sdxl"}), "a preset for text"),
     "text preset for image": (document(image={"slo": "human:reading"}), "a preset for images"),
@@ -146,7 +152,7 @@ def test_mistakes_are_named(bad, message):
         parse_workload(copy.deepcopy(bad))
 
 
-BEYOND_A_SCHEMA = {"image preset for text", "text preset for image", "factor"}
+BEYOND_A_SCHEMA = {"image preset for text", "text preset for image", "factor", "no factor"}
 
 
 @pytest.mark.parametrize("name", sorted(BAD.keys() - BEYOND_A_SCHEMA))
@@ -166,6 +172,18 @@ def test_the_schema_accepts_what_the_parser_accepts():
     )
     parse_workload(copy.deepcopy(whole))
     jsonschema.validate(whole, workload_schema())
+
+
+def test_the_defaults_of_the_schema_are_those_of_the_code():
+    definitions = workload_schema()["$defs"]
+    for owner, default in (
+        (definitions["run"], RunPlan()),
+        (definitions["text"]["properties"]["slo"]["oneOf"][1], TextSLO()),
+        (definitions["image"]["properties"]["slo"]["oneOf"][1], ImageSLO()),
+    ):
+        for name, entry in owner["properties"].items():
+            if "default" in entry:
+                assert entry["default"] == getattr(default, name), name
 
 
 def test_unreadable_files_are_named(tmp_path):
