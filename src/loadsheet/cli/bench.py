@@ -40,6 +40,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "and stamp, against a mock server.",
     )
     overhead.add_argument("--duration", type=float, default=4.0, metavar="S", help="of each load")
+    actions.add_parser("metrics", help="every metric's formula, here and in other tools")
+    actions.add_parser("schema", help="the JSON Schema of workload files")
 
 
 def run(arguments: argparse.Namespace) -> int:

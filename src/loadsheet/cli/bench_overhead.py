@@ -23,7 +23,7 @@ def _row(ceiling: Ceiling) -> tuple[str, ...]:
         ceiling.what,
         f"{number(ceiling.rate)} {ceiling.unit}",
         f"{ceiling.overhead.cpu_share:.0%}",
-        f"{number(ceiling.per_core)} {ceiling.unit}",
+        f"{number(ceiling.per_core)} {ceiling.unit}" if ceiling.added_p50_s is None else "",
         format_seconds(ceiling.overhead.loop_delay_p99_s),
         *("" if value is None else format_seconds(value) for value in added),
     )
