@@ -79,7 +79,7 @@ _FAMILIES = {
     OpKind.POINTWISE: "element-wise",
     OpKind.EMBEDDING: "embeddings",
 }
-_MLP_WORDS = ("mlp", "ff.", "ffn", "feed_forward", "ff_context", "DenseReluDense", "channelwise")
+_MLP_WORDS = ("mlp", "ff.", "ffn", "feed_forward", "ff_context", "densereludense", "channelwise")
 _ATTENTION_WORDS = ("attn", "attention", "qkv", "kv_", "q_")
 
 
@@ -87,9 +87,10 @@ def family_of(op: Operator) -> str:
     """Where a reader would look for it: attention's projections, the MLP, the head, …"""
     if op.kind is not OpKind.GEMM:
         return _FAMILIES[op.kind]
-    if any(word in op.name for word in _MLP_WORDS):
+    name = op.name.lower()
+    if any(word in name for word in _MLP_WORDS):
         return "mlp"
-    if any(word in op.name for word in _ATTENTION_WORDS):
+    if any(word in name for word in _ATTENTION_WORDS):
         return "attention projections"
     return "logits" if op.name in ("lm_head", "embed_out") else "other projections"
 

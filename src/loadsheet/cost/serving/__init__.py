@@ -1,0 +1,1 @@
+"""Whole runs of a server or a pipeline, composed of kernel times in closed form."""
