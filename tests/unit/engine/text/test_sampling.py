@@ -42,6 +42,8 @@ def device_frequencies(sampling: Sampling) -> torch.Tensor:
         (Sampling(top_p=0.01), torch.tensor([0, 1.0, 0, 0, 0, 0])),
         # of what top-k left (0.4, 0.3, 0.15), 0.4 / 0.85 falls short of a half: 0.3 joins
         (Sampling(top_k=3, top_p=0.5), torch.tensor([0, 4, 0, 3, 0, 0]) / 7),
+        # of what top-k left (0.4, 0.3), 0.4 / 0.7 reaches 0.55: 0.4 alone
+        (Sampling(top_k=2, top_p=0.55), torch.tensor([0, 1.0, 0, 0, 0, 0])),
     ],
 )
 def test_draws_follow_the_distribution(measure, sampling, expected) -> None:

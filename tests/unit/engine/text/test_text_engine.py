@@ -197,6 +197,18 @@ def test_stop_string_cuts_the_text(folder, fp32) -> None:
     assert "".join(output.text for output in outputs) == text[: text.index(stop)]
 
 
+def test_text_held_for_a_stop_string_is_shown_at_the_last_token(folder, fp32) -> None:
+    text = FolderTokenizer(folder).decode(plain(folder, fp32, range(65, 70), 3))
+    for stop in (f"{text[-1]}\x00", f"{text}\x00"):  # its beginning is held until the end
+        engine = make_engine(folder, fp32)
+        admit(engine, "a", range(65, 70), max_output_tokens=3, stop=(stop,))
+        outputs = list(engine.run(step(chunks=[chunk("a", 5)], grants={"a": (0, 1, 2)})))
+        while outputs[-1].finish_reason is None:
+            outputs += engine.run(step(["a"]))
+        assert outputs[-1].finish_reason is FinishReason.LENGTH
+        assert "".join(output.text for output in outputs) == text
+
+
 def test_nan_fails_one_request_and_leaves_no_trace(folder, fp32) -> None:
     """A token whose embedding is NaN poisons its own row only, and not its blocks' next owner."""
     decoder = load_decoder(folder, fp32)
@@ -219,12 +231,13 @@ def test_nan_fails_one_request_and_leaves_no_trace(folder, fp32) -> None:
     expected = plain(folder, fp32, [1, 2, 3], 4)
     assert tokens == expected
     engine.release("good")
-    admit(engine, "next", [1, 2, 3], max_output_tokens=4)
+    # One prompt token: the positions after it are masked, but still hold what "bad" left there.
+    admit(engine, "next", [1], max_output_tokens=3)
     collected: dict[str, list[int]] = {}
-    collect(engine.run(step(chunks=[chunk("next", 3)], grants={"next": (0, 1)})), collected)
-    for _ in range(3):
+    collect(engine.run(step(chunks=[chunk("next", 1)], grants={"next": (0, 1)})), collected)
+    for _ in range(2):
         collect(engine.run(step(["next"])), collected)
-    assert collected["next"] == expected
+    assert collected["next"] == plain(folder, fp32, [1], 3)
 
 
 def test_no_row_to_sample_gives_no_output(folder, fp32) -> None:
