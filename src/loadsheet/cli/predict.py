@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from loadsheet.cost.case import Answerer, FlopsAnswerer, answer_line
+from loadsheet.cost.kernel_case import AllreduceAnswerer, AttentionAnswerer, GemmAnswerer
 from loadsheet.errors import ConfigError, LoadsheetError
 
 _PROGRESS_EVERY = 1000
@@ -35,7 +36,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def answerers() -> dict[str, Answerer]:
     """Every kind of case and who answers it."""
-    return {"flops": FlopsAnswerer()}
+    return {
+        "flops": FlopsAnswerer(),
+        "gemm": GemmAnswerer(),
+        "attention": AttentionAnswerer(),
+        "allreduce": AllreduceAnswerer(),
+    }
 
 
 def main() -> int:

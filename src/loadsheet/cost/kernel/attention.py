@@ -48,7 +48,8 @@ class FusedShape:
             raise ConfigError(f"attention sizes {sizes} must each be 1 or more")
         if self.context < self.tokens:
             raise ConfigError(
-                f"context {self.context} counts the {self.tokens} new tokens; it must be at least that"
+                f"context {self.context} counts the {self.tokens} new tokens; "
+                f"it must be at least {self.tokens}"
             )
         if self.heads % self.kv_heads:
             raise ConfigError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")

@@ -1,0 +1,73 @@
+"""`predict` cases of single kernels: gemm, attention, allreduce."""
+
+from dataclasses import dataclass, field
+
+from loadsheet.cost.case import Answer, Case, check_fields, text, whole
+from loadsheet.cost.kernel.allreduce import allreduce_seconds
+from loadsheet.cost.kernel.attention import AttentionPhase, FusedShape, attention_seconds
+from loadsheet.cost.kernel.constants import family_named
+from loadsheet.cost.kernel.gemm import GemmShape, gemm_seconds
+from loadsheet.cost.kernel.silicon import silicon_of
+from loadsheet.errors import ConfigError
+from loadsheet.hardware.catalog import DeviceCatalog
+from loadsheet.hardware.device import Device
+
+
+@dataclass(slots=True)
+class GemmAnswerer:
+    devices: DeviceCatalog = field(default_factory=DeviceCatalog)
+
+    def __call__(self, case: Case) -> Answer:
+        check_fields(case, {"device", "dtype", "m", "n", "k"})
+        device = self.devices.find(text(case, "device"))
+        shape = GemmShape(
+            m=whole(case, "m"),
+            n=whole(case, "n"),
+            k=whole(case, "k"),
+            dtype=text(case, "dtype"),
+            is_warm=True,
+        )
+        return flagged({"latency_ms": gemm_seconds(shape, device) * 1e3}, device)
+
+
+@dataclass(slots=True)
+class AttentionAnswerer:
+    devices: DeviceCatalog = field(default_factory=DeviceCatalog)
+
+    def __call__(self, case: Case) -> Answer:
+        sizes = {"batch", "tokens", "context", "heads", "kv_heads", "head_dim"}
+        check_fields(case, {"device", "dtype", "kv_dtype", "phase"} | sizes)
+        device = self.devices.find(text(case, "device"))
+        phase = text(case, "phase")
+        if phase not in list(AttentionPhase):
+            raise ConfigError(f"phase {phase!r} is unknown; choose prefill, decode, bidirectional")
+        heads = whole(case, "heads")
+        shape = FusedShape(
+            phase=AttentionPhase(phase),
+            batch=whole(case, "batch", 1),
+            tokens=whole(case, "tokens"),
+            context=whole(case, "context", whole(case, "tokens")),
+            heads=heads,
+            kv_heads=whole(case, "kv_heads", heads),
+            head_dim=whole(case, "head_dim"),
+            kv_dtype=text(case, "kv_dtype" if case.get("kv_dtype") else "dtype"),
+        )
+        return flagged({"latency_ms": attention_seconds(shape, device) * 1e3}, device)
+
+
+@dataclass(slots=True)
+class AllreduceAnswerer:
+    devices: DeviceCatalog = field(default_factory=DeviceCatalog)
+
+    def __call__(self, case: Case) -> Answer:
+        check_fields(case, {"device", "num_devices", "bytes"})
+        device = self.devices.find(text(case, "device"))
+        seconds = allreduce_seconds(whole(case, "bytes"), whole(case, "num_devices"), device)
+        return flagged({"latency_ms": seconds * 1e3}, device)
+
+
+def flagged(answer: Answer, device: Device) -> Answer:
+    """Says so when no kernel of the chip's family was ever measured."""
+    if family_named(silicon_of(device).family).is_fitted:
+        return answer
+    return {**answer, "extrapolated": True}
