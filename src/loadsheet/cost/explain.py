@@ -1,7 +1,7 @@
 """Take a model apart on a device: phases, families, memory by owner, what fits, what it costs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadsheet.cost.components import operators, params
 from loadsheet.cost.ledger import Ledger, LedgerLine, Owner
@@ -263,19 +263,15 @@ def _fits(
             ),
         }
     if isinstance(model, PipelineSpec):
-        parts = _loaded(entry)
-
-        def fits(images: int) -> bool:
-            shape = picture(model, work, 1)
-            many = PictureShape(
-                width=shape.width,
-                height=shape.height,
-                batch=images,
-                text_tokens=shape.text_tokens,
-                frames=shape.frames,
-            )
-            ledger = image_ledger(entry.name, model, parts, many, precision)
-            return ledger.total_bytes() <= budget
-
-        return {"concurrent_images": largest(fits, limit=1 << 12)}
+        one, two = (_image_bytes(entry, model, work, images, precision) for images in (1, 2))
+        # latents and activations grow evenly with the images, weights not at all
+        return {"concurrent_images": max(0, 1 + (budget - one) // (two - one))}
     return {}
+
+
+def _image_bytes(
+    entry: Entry, pipeline: PipelineSpec, work: Work, images: int, precision: Precision
+) -> int:
+    shape = picture(pipeline, replace(work, batch=images), 1)
+    ledger = image_ledger(entry.name, pipeline, _loaded(entry), shape, precision)
+    return ledger.total_bytes()

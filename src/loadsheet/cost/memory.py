@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from loadsheet.cost.components import operators
 from loadsheet.cost.decoder import layer_kv_values
 from loadsheet.cost.ledger import Ledger, LedgerLine, Owner
-from loadsheet.cost.operator import Operator
+from loadsheet.cost.operator import Operator, OpKind
 from loadsheet.cost.shape import PictureShape, Span, TokenShape, latent_grid
+from loadsheet.errors import ConfigError
 from loadsheet.specs.decoder import DecoderSpec, LatentAttention
 from loadsheet.specs.pipeline import Component, PipelineSpec, Role
 from loadsheet.specs.precision import Precision, stored_bytes
@@ -21,11 +22,16 @@ RUNTIME_BYTES = 10**9  # context, libraries and allocator slack of one GPU proce
 _BLOCK_TOKENS = 16
 
 
-def weight_bytes(component: Component, precision: Precision) -> int:
-    """Matrices in `precision.weights`; norms, embeddings, routers and heads in 16 (or 32) bits."""
+def weight_bytes(component: Component, precision: Precision, tp_size: int = 1) -> int:
+    """Matrices in `precision.weights`; norms, embeddings, routers and heads in 16 (or 32) bits.
+
+    Of `tp_size` devices each holds its share of every matrix and all of the small rest."""
     shape = _any_shape(component)
     walked = operators(component, shape, precision)
-    return sum(stored_bytes(op.params, op.stored_as) * op.count for op in walked)
+    return sum(
+        -(-stored_bytes(op.params, op.stored_as) // (tp_size if _is_split(op) else 1)) * op.count
+        for op in walked
+    )
 
 
 def kv_bytes_per_token(spec: DecoderSpec, precision: Precision) -> int:
@@ -53,24 +59,56 @@ def activation_bytes(component: Component, shape: TokenShape | PictureShape) -> 
     return widest + _skip_bytes(component, walked)
 
 
+def check_shards(spec: DecoderSpec, tp_size: int) -> None:
+    """Tensor parallelism deals whole heads to devices."""
+    for group in spec.layers:
+        heads = group.attention.heads
+        if tp_size < 1 or heads % tp_size:
+            raise ConfigError(
+                f"tensor parallel {tp_size} cannot deal {heads} heads evenly; "
+                f"choose a divisor of {heads}"
+            )
+
+
+def kv_share(spec: DecoderSpec, tp_size: int) -> float:
+    """Part of the cache on each device: latent vectors and single heads are kept by all."""
+    whole = kept = 0.0
+    for group in spec.layers:
+        attention, values = group.attention, group.count * layer_kv_values(group)
+        heads = 1 if isinstance(attention, LatentAttention) else attention.kv_heads
+        whole += values
+        kept += values * math.ceil(heads / tp_size) / heads
+    return kept / whole
+
+
 def decoder_ledger(
-    name: str, component: Component, batch: int, context: int, precision: Precision
+    name: str,
+    component: Component,
+    batch: int,
+    context: int,
+    precision: Precision,
+    tp_size: int = 1,
 ) -> Ledger:
-    """A serving process: `batch` sequences of `context` tokens, prefilled 2048 at a time."""
+    """One device of a serving process: `batch` sequences of `context` tokens, prefilled 2048 at a
+    time, over `tp_size` devices that exchange two hidden states per layer."""
     spec = component.spec
     assert isinstance(spec, DecoderSpec)
+    check_shards(spec, tp_size)
     chunk = min(2048, context)
     prefill = TokenShape(tokens=chunk, context=context, span=Span.SERVED)
     decode = TokenShape(tokens=1, context=context, batch=batch, span=Span.SERVED)
     peak = max(activation_bytes(component, shape) for shape in (prefill, decode))
-    return Ledger(
-        lines=(
-            _line(Owner.WEIGHTS, name, "decoder", weight_bytes(component, precision)),
-            _line(Owner.KV_BLOCKS, name, "", batch * kv_bytes(spec, context, precision)),
-            _line(Owner.ACTIVATIONS, name, "", peak),
-            _line(Owner.RUNTIME, name, "", RUNTIME_BYTES),
-        )
-    )
+    cache = round(batch * kv_bytes(spec, context, precision) * kv_share(spec, tp_size))
+    lines = [
+        _line(Owner.WEIGHTS, name, "decoder", weight_bytes(component, precision, tp_size)),
+        _line(Owner.KV_BLOCKS, name, "", cache),
+        _line(Owner.ACTIVATIONS, name, "", peak),
+        _line(Owner.RUNTIME, name, "", RUNTIME_BYTES),
+    ]
+    if tp_size > 1:
+        exchanged = 2 * max(chunk, batch) * spec.hidden_size
+        lines.append(_line(Owner.COMMUNICATION, name, "", stored_bytes(exchanged, "bf16")))
+    return Ledger(lines=tuple(lines))
 
 
 def image_ledger(
@@ -126,6 +164,13 @@ def largest(fits: Callable[[int], bool], limit: int = 1 << 24) -> int:
 
 def _line(owner: Owner, model: str, part: str, num_bytes: int) -> LedgerLine:
     return LedgerLine(owner=owner, model=model, part=part, num_bytes=num_bytes)
+
+
+def _is_split(op: Operator) -> bool:
+    """Matrices and tables are dealt out; vectors, routers and latent down-projections are not."""
+    if op.kind in (OpKind.NORM, OpKind.POINTWISE):
+        return False
+    return not op.name.endswith((".gate", "q_a_proj", "kv_a_proj_with_mqa"))
 
 
 def _skip_bytes(component: Component, walked: list[Operator]) -> int:

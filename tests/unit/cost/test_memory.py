@@ -2,7 +2,15 @@ import pytest
 
 from loadsheet.cost.explain import Work, explain, reserved
 from loadsheet.cost.ledger import Owner
-from loadsheet.cost.memory import activation_bytes, image_ledger, largest, weight_bytes
+from loadsheet.cost.memory import (
+    activation_bytes,
+    check_shards,
+    decoder_ledger,
+    image_ledger,
+    kv_share,
+    largest,
+    weight_bytes,
+)
 from loadsheet.cost.shape import PictureShape
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog
@@ -55,6 +63,27 @@ def test_largest_batch_is_the_last_that_fits():
     beyond = explain(entry, H100, of("bf16"), Work(batch=2 * best)).ledger.total_bytes()
     assert at_best <= H100.memory_bytes * 1.01  # logits of the batch are the slack
     assert beyond > H100.memory_bytes
+
+
+def test_shards_split_matrices_and_heads():
+    (component,) = CATALOG.find("llama-3-70b").components()
+    one, four = (owners(decoder_ledger("x", component, 8, 4096, of("bf16"), tp)) for tp in (1, 4))
+    assert four[Owner.WEIGHTS] == pytest.approx(one[Owner.WEIGHTS] / 4, rel=1e-4)
+    assert four[Owner.KV_BLOCKS] * 4 == one[Owner.KV_BLOCKS]
+    assert Owner.COMMUNICATION not in one
+    assert four[Owner.COMMUNICATION] == 2 * 2048 * 8192 * 2
+
+
+def test_shards_beyond_the_kv_heads_keep_copies():
+    """8 key-value heads on 16 devices: each keeps one, half of them twice."""
+    assert kv_share(CATALOG.find("llama-3-70b").model, 16) == 1 / 8
+    assert kv_share(CATALOG.find("deepseek-v3").model, 8) == 1.0
+
+
+@pytest.mark.parametrize("tp_size", [0, 3, 128])
+def test_heads_are_dealt_evenly(tp_size):
+    with pytest.raises(ConfigError, match=f"tensor parallel {tp_size} cannot deal 64 heads"):
+        check_shards(CATALOG.find("llama-3-70b").model, tp_size)
 
 
 def test_guidance_doubles_activations_not_latents():
