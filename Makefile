@@ -36,11 +36,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(RUN_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --quiet --progress-bar on --constraint constraints.txt --editable '.[torch]'
+	$(PIP) install --quiet --progress-bar on --constraint constraints.txt --editable '.[torch,bench]'
 	touch $@
 
 $(DEV_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --quiet --progress-bar on --constraint constraints.txt --editable '.[torch,train,dev]'
+	$(PIP) install --quiet --progress-bar on --constraint constraints.txt --editable '.[torch,bench,train,dev]'
 	touch $@ $(RUN_STAMP)
 
 clean:

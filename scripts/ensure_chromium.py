@@ -38,7 +38,8 @@ def playwrights_own() -> list[str]:
 def install() -> None:
     if shutil.which("apt-get") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
+        packages = ["chromium", "fonts-dejavu-core"]
+        for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
             run(["apt-get", "-qq", *command], environment)
     if find() is None:
         run([sys.executable, "-m", "playwright", "install", "chromium"], dict(os.environ))

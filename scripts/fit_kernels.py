@@ -67,6 +67,7 @@ def attention_rows(folder: Path, label: str, phase: AttentionPhase) -> Iterator[
             kv_heads=int(float(row.get("num_key_value_heads") or heads)) or heads,
             head_dim=int(row["head_dim"]),
             kv_dtype=_DTYPES[row.get("kv_cache_dtype") or "bfloat16"],
+            is_looped=True,
         )
         yield shape, float(row["latency_ms"]) / 1e3
 
