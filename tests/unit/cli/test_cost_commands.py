@@ -142,6 +142,15 @@ def test_catalog_finds_and_counts(capsys):
         run("catalog", "models", "llama-9")
 
 
+def test_catalog_lists_devices_and_models(capsys):
+    text = printed(capsys, "catalog", "devices")
+    assert "h100-sxm-80gb" in text
+    assert "from memory" in text
+    assert len(as_json(capsys, "catalog", "models")) >= 70
+    assert printed(capsys, "catalog", "models", "Llama-3.1-8B-Instruct").endswith("1 found\n")
+    assert printed(capsys, "catalog", "devices", "h200_sxm").endswith("1 found\n")
+
+
 def test_predict_goes_on_after_a_bad_line(capsys, tmp_path):
     good = {
         "id": "a", "case": "flops", "model": "gpt2", "component": "decoder",
