@@ -2,7 +2,7 @@
 
     python benchmarks/baselines/launch.py install hf
     python benchmarks/baselines/launch.py run two-processes-pinned --text MODEL --image MODEL \\
-        --workload examples/workloads/quick.toml --out runs/pinned
+        --workload examples/workloads/baseline.toml --out runs/pinned
 
 Packages live in environments of their own under --home, never in loadsheet's. Without --workload
 the servers stay up until Ctrl-C. Cores are split in two halves where a baseline pins.

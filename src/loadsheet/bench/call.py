@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 from zlib import crc32
 
 import numpy as np
 
 from loadsheet.bench.image_reply import ImageReply
+from loadsheet.bench.promise import Promise
 from loadsheet.bench.prompts import TokenLine, image_prompt, text_prompt
 from loadsheet.bench.record import Outcome, Reply
 from loadsheet.bench.text_reply import TextReply
@@ -36,12 +37,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallMaker:
-    """Turns draws of one class into calls; the same seed and index give the same bytes."""
+    """Turns draws of one class into calls; the same seed and index give the same bytes.
+
+    With a `promise` the request tells its objective, for servers that schedule by it.
+    """
 
     traffic: Traffic
     model: str | None
     seed: int
     token_line: TokenLine = TokenLine()
+    promise: Promise | None = None
 
     def call(self, draw: Draw) -> Call:
         rng = np.random.default_rng([self.seed, crc32(self.traffic.name.encode()), 2, draw.index])
@@ -57,6 +62,9 @@ class CallMaker:
         self, draw: Draw, path: str, body: dict[str, object], reader: Callable[[], ReplyReader]
     ) -> Call:
         named = body if self.model is None else {"model": self.model, **body}
+        if self.promise is not None:
+            slo = asdict(self.promise.slo_of(draw.shape))
+            named["slo"] = {name: value for name, value in slo.items() if name != "percentile"}
         return Call(
             traffic=self.traffic.name,
             index=draw.index,

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from loadsheet.bench.call import CallMaker
 from loadsheet.bench.http_client import HttpClient
+from loadsheet.bench.promise import Promise
 from loadsheet.bench.prompts import TokenLine, fit_line
 from loadsheet.bench.record import RequestRecord
-from loadsheet.bench.summarize import Promise
 from loadsheet.bench.target import Target
 from loadsheet.errors import ConfigError
 from loadsheet.workload.request import RequestKind

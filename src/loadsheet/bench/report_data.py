@@ -6,9 +6,10 @@ from heapq import heappop, heappush
 import numpy as np
 
 from loadsheet.bench.latency import latency_groups
+from loadsheet.bench.promise import Promise
 from loadsheet.bench.record import RequestRecord
 from loadsheet.bench.run import RunResult
-from loadsheet.bench.summarize import PlayedPhase, Promise
+from loadsheet.bench.summarize import PlayedPhase
 from loadsheet.workload.slo import ImageSLO, TextSLO
 from loadsheet.workload.traffic import Traffic
 

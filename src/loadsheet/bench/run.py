@@ -12,9 +12,10 @@ from loadsheet.bench.load import LoadGenerator, Phase, Window
 from loadsheet.bench.overhead import OverheadProbe
 from loadsheet.bench.probe import Prober
 from loadsheet.bench.progress import ClassProgress, Progress, no_progress
+from loadsheet.bench.promise import Promise
 from loadsheet.bench.prompts import TokenLine
 from loadsheet.bench.record import RequestRecord
-from loadsheet.bench.summarize import MIXED, Facts, PlayedPhase, Promise, alone, summarize
+from loadsheet.bench.summarize import MIXED, Facts, PlayedPhase, alone, summarize
 from loadsheet.bench.summary import RunSummary
 from loadsheet.bench.target import Target, server_version, with_models
 from loadsheet.workload.request import RequestKind
@@ -26,9 +27,12 @@ _TICK_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchConfig:
+    """`tells_slo` sends each request's objective along (loadsheet's extension `slo`)."""
+
     workload: Workload
     target: Target
     api_key: str | None = None
+    tells_slo: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +97,8 @@ class BenchRun:
                 for url in dict.fromkeys(target.url(kind) for kind in self._kinds())
             }
             token_line, promises = await self._probe(client, target)
-            phases = await self._play_all(client, target, token_line)
-        facts = Facts(promises=promises, models=self._models(target))
+            facts = Facts(promises=promises, models=self._models(target))
+            phases = await self._play_all(client, target, token_line, facts)
         return RunResult(
             workload=self._workload,
             target=target,
@@ -131,10 +135,9 @@ class BenchRun:
         return token_line, promises
 
     async def _play_all(
-        self, client: HttpClient, target: Target, token_line: TokenLine
+        self, client: HttpClient, target: Target, token_line: TokenLine, facts: Facts
     ) -> tuple[PlayedPhase, ...]:
         plans = self._phase_plans()
-        models = self._models(target)
         played = []
         for index, (name, traffic) in enumerate(plans):
             if self._stop.is_set():
@@ -143,9 +146,10 @@ class BenchRun:
             makers = tuple(
                 CallMaker(
                     traffic=item,
-                    model=models[item.name],
+                    model=facts.models[item.name],
                     seed=self._workload.seed,
                     token_line=token_line,
+                    promise=facts.promises[item.name] if self._config.tells_slo else None,
                 )
                 for item in traffic
             )

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadsheet.bench.load import Window
+from loadsheet.bench.promise import Promise
 from loadsheet.bench.record import RequestRecord
 from loadsheet.bench.run_folder import SUMMARY, read_records, read_summary
-from loadsheet.bench.summarize import Promise
 from loadsheet.errors import ConfigError
 from loadsheet.workload.slo import ImageSLO, TextSLO
 from loadsheet.workload.table import Table

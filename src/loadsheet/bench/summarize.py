@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from loadsheet.bench.latency import distributions, latency_groups
 from loadsheet.bench.load import Window
 from loadsheet.bench.overhead import Overhead
+from loadsheet.bench.promise import Promise
 from loadsheet.bench.record import Outcome, RequestRecord
 from loadsheet.bench.summary import (
     Attainment,
@@ -23,8 +24,6 @@ from loadsheet.estimate import Estimate
 from loadsheet.metrics import goodput_rps, interference, share_sum
 from loadsheet.workload.arrivals import ClosedLoop
 from loadsheet.workload.request import RequestKind
-from loadsheet.workload.shape import ImageShape, Shape
-from loadsheet.workload.slo import SLO, ImageSLO, TextSLO
 from loadsheet.workload.traffic import Traffic
 
 MIXED = "mixed"
@@ -38,30 +37,6 @@ _COMPARED = {
 def alone(traffic: str) -> str:
     """The name of the phase in which a class plays by itself."""
     return f"alone:{traffic}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promise:
-    """The objective a class is held to, and where it comes from.
-
-    With `reference_work` the deadline was measured on an image of that much work and grows with it.
-    """
-
-    slo: SLO
-    origin: str
-    reference_work: int | None = None
-
-    def is_kept(self, record: RequestRecord) -> bool:
-        if not record.is_ok:
-            return False
-        if isinstance(self.slo, TextSLO):
-            return record.text_timing().meets(self.slo)
-        return record.image_timing().meets(self._image_slo(self.slo, record.shape))
-
-    def _image_slo(self, slo: ImageSLO, shape: Shape) -> ImageSLO:
-        if self.reference_work is None or not isinstance(shape, ImageShape):
-            return slo
-        return replace(slo, deadline_s=slo.deadline_s * shape.work / self.reference_work)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

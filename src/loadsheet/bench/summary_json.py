@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 from loadsheet.bench.load import Window
 from loadsheet.bench.overhead import Overhead
+from loadsheet.bench.promise import Promise
 from loadsheet.bench.run import RunResult
-from loadsheet.bench.summarize import Promise
 from loadsheet.bench.summary import (
     Attainment,
     ClassSummary,

@@ -2,13 +2,14 @@
 
 import argparse
 import importlib
+import os
 from pathlib import Path
 
 from loadsheet.errors import ConfigError
 
 _EXAMPLES = """\
 examples
-  loadsheet bench run --url http://127.0.0.1:8000 --workload examples/workloads/quick.toml
+  loadsheet bench run --url http://127.0.0.1:8000 --alone
   loadsheet bench run --text-url http://a:8000 --image-url http://b:8001 --workload W.toml --alone
   loadsheet bench compare runs/before runs/after
 """
@@ -58,14 +59,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _add_run_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workload", type=Path, required=True, metavar="W.toml")
+    parser.add_argument(
+        "--workload", default="quick", metavar="W.toml", help="a file, or quick (the default)"
+    )
     server = parser.add_argument_group("server")
     server.add_argument("--url", help="one server for both kinds")
     server.add_argument("--text-url", metavar="URL", help="the text server, where there are two")
     server.add_argument("--image-url", metavar="URL", help="the image server")
     server.add_argument("--text-model", metavar="NAME", help="default: what the server lists")
     server.add_argument("--image-model", metavar="NAME")
-    server.add_argument("--api-key", metavar="KEY")
+    server.add_argument("--api-key", default=os.environ.get("LOADSHEET_API_KEY"), metavar="KEY")
     plan = parser.add_argument_group("plan (each overrides the workload)")
     plan.add_argument("--duration", type=float, metavar="S", help="length of the steady window")
     plan.add_argument("--warmup", type=float, metavar="S")
@@ -75,6 +78,11 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         default=None,
         help="play every class alone first: interference and share sum",
+    )
+    plan.add_argument(
+        "--tell-slo",
+        action="store_true",
+        help="send each request's objective along, for servers that schedule by it (loadsheet's)",
     )
     plan.add_argument(
         "--ignore-eos",

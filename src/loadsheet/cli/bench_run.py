@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import resource
 import signal
 import sys
 from dataclasses import replace
@@ -20,15 +21,19 @@ from loadsheet.cli.bench_progress import ProgressPrinter, progress_printer
 from loadsheet.errors import ConfigError
 from loadsheet.workload.traffic import TextTraffic, Traffic
 from loadsheet.workload.workload import Workload
-from loadsheet.workload.workload_file import read_workload
+from loadsheet.workload.workload_file import load_workload
 
 _INTERRUPTED = 130
 
 
 def run(arguments: argparse.Namespace) -> int:
     config = BenchConfig(
-        workload=_workload(arguments), target=_target(arguments), api_key=arguments.api_key
+        workload=_workload(arguments),
+        target=_target(arguments),
+        api_key=arguments.api_key,
+        tells_slo=arguments.tell_slo,
     )
+    _allow_many_connections()
     folder = RunFolder(arguments.out or _default_folder())
     with progress_printer(sys.stderr) as printer, RecordWriter(folder.path) as writer:
         result = asyncio.run(_play(config, _Watcher(writer, printer)))
@@ -73,7 +78,7 @@ async def _play(config: BenchConfig, watcher: _Watcher) -> RunResult:
 
 
 def _workload(arguments: argparse.Namespace) -> Workload:
-    workload = read_workload(arguments.workload)
+    workload = load_workload(arguments.workload)
     overrides = {
         "warmup_s": arguments.warmup,
         "duration_s": arguments.duration,
@@ -105,6 +110,13 @@ def _target(arguments: argparse.Namespace) -> Target:
         text_model=arguments.text_model,
         image_model=arguments.image_model,
     )
+
+
+def _allow_many_connections() -> None:
+    """An overloaded server piles up open requests; the usual limit of 1024 files would end that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _default_folder() -> Path:

@@ -41,6 +41,14 @@ SCHEMA_VERSION = 1
 _STANDALONE = "standalone:"
 
 
+def load_workload(name: str) -> Workload:
+    """A file, or the name of a workload that is shipped (`presets/`)."""
+    shipped = files("loadsheet.workload").joinpath("presets", f"{name}.toml")
+    if Path(name).exists() or not shipped.is_file():
+        return read_workload(Path(name))
+    return parse_workload(tomllib.loads(shipped.read_text(encoding="utf-8")))
+
+
 def read_workload(path: Path) -> Workload:
     """The workload of a TOML file; trace paths in it are relative to the file."""
     try:

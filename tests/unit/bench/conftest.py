@@ -4,10 +4,11 @@ import pytest
 
 from loadsheet.bench.load import Window
 from loadsheet.bench.overhead import Overhead
+from loadsheet.bench.promise import Promise
 from loadsheet.bench.prompts import TokenLine
 from loadsheet.bench.record import Outcome, Reply, RequestRecord
 from loadsheet.bench.run import RunResult
-from loadsheet.bench.summarize import Facts, PlayedPhase, Promise, summarize
+from loadsheet.bench.summarize import Facts, PlayedPhase, summarize
 from loadsheet.bench.target import Target
 from loadsheet.workload.arrivals import ClosedLoop, OpenLoop
 from loadsheet.workload.shape import ImageShape, TextShape

@@ -1,9 +1,11 @@
 import json
 
 from loadsheet.bench.call import CallMaker
+from loadsheet.bench.promise import Promise
 from loadsheet.bench.prompts import TokenLine
 from loadsheet.workload.arrivals import ClosedLoop
 from loadsheet.workload.shape import ImageShape, TextShape
+from loadsheet.workload.slo import ImageSLO, TextSLO
 from loadsheet.workload.traffic import Draw, ImageTraffic, TextTraffic
 
 TEXT = Draw(index=3, arrival_s=None, shape=TextShape(prompt_tokens=50, output_tokens=9))
@@ -57,3 +59,15 @@ def test_previews_are_streamed():
     traffic = ImageTraffic(name="a", arrivals=ClosedLoop(), partial_images=3)
     _, sent = body(traffic, IMAGE)
     assert sent["stream"] is True and sent["partial_images"] == 3
+
+
+def test_the_objective_is_told_where_asked_and_grows_with_the_image():
+    slo = TextSLO(ttft_s=0.5, tpot_s=0.05)
+    traffic = TextTraffic(name="a", arrivals=ClosedLoop())
+    _, sent = body(traffic, TEXT, promise=Promise(slo=slo, origin="test"))
+    assert sent["slo"] == {"ttft_s": 0.5, "tpot_s": 0.05}
+    measured = Promise(
+        slo=ImageSLO(deadline_s=3.0), origin="alone", reference_work=IMAGE.shape.work // 2
+    )
+    _, sent = body(ImageTraffic(name="a", arrivals=ClosedLoop()), IMAGE, promise=measured)
+    assert sent["slo"] == {"deadline_s": 6.0}

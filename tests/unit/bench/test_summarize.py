@@ -2,8 +2,8 @@
 
 import pytest
 
+from loadsheet.bench.promise import Promise
 from loadsheet.bench.record import Outcome
-from loadsheet.bench.summarize import Promise
 from loadsheet.workload.slo import ImageSLO, TextSLO
 
 

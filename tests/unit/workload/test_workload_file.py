@@ -13,7 +13,12 @@ from loadsheet.workload.slo import ImageSLO, TextSLO
 from loadsheet.workload.trace import Replay
 from loadsheet.workload.traffic import StandaloneSLO
 from loadsheet.workload.workload import RunPlan
-from loadsheet.workload.workload_file import parse_workload, read_workload, workload_schema
+from loadsheet.workload.workload_file import (
+    load_workload,
+    parse_workload,
+    read_workload,
+    workload_schema,
+)
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "workloads").glob("*.toml"))
 
@@ -32,6 +37,17 @@ def parsed(**more):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_examples_are_read(path):
     assert read_workload(path).traffic
+
+
+def test_the_shipped_workload_is_found_by_name_unless_a_file_has_that_name(tmp_path, monkeypatch):
+    assert [traffic.name for traffic in load_workload("quick").traffic] == ["chat", "emoji"]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quick").write_text(
+        '[[traffic]]\nname = "mine"\nkind = "text"\narrivals = { process = "closed" }\n'
+    )
+    assert load_workload("quick").traffic[0].name == "mine"
+    with pytest.raises(ConfigError, match="cannot read workload slow"):
+        load_workload("slow")
 
 
 def test_defaults():
