@@ -16,6 +16,10 @@ from loadsheet.cli.parser import Parser
 from loadsheet.errors import LoadsheetError
 
 COMMANDS = {
+    "explain": "one model taken apart: params, FLOPs, bytes, time, memory by owner",
+    "compare": "side by side: attention and recurrence, latent and pixel, models",
+    "predict": "price many cases: one JSON line in, one out",
+    "catalog": "search the catalogues of models and devices",
     "up": "the main job: both default models on this device, behind one server",
     "serve": "the server, with models of your choice",
     "generate": "text or an image in the terminal, without a server",
@@ -23,7 +27,10 @@ COMMANDS = {
     "assets": "fetch and convert the default models",
 }
 
-_GROUPS = {"fly": ("up", "serve", "generate", "bench", "assets")}
+_GROUPS = {
+    "plan": ("explain", "compare", "predict", "catalog"),
+    "fly": ("up", "serve", "generate", "bench", "assets"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
