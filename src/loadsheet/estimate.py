@@ -44,20 +44,19 @@ def quantile(values: Sequence[float], q: float) -> Estimate:
 
 
 def mean(values: Sequence[float]) -> Estimate:
+    """Of values that are never negative, nor is the interval."""
     sample = np.asarray(values, dtype=np.float64)
     centre = float(sample.mean())
     if len(sample) < _MIN_FOR_MEAN:
         return Estimate(value=centre)
     half = student_t(len(sample) - 1) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
-    return Estimate(value=centre, low=centre - half, high=centre + half)
+    low = centre - half if sample.min() < 0 else max(0.0, centre - half)
+    return Estimate(value=centre, low=low, high=centre + half)
 
 
 def rate(batches: Sequence[float]) -> Estimate:
     """Mean of the rates of equal, consecutive slices of a window (the method of batch means)."""
-    estimate = mean(batches)
-    if estimate.low is None:
-        return estimate
-    return Estimate(value=estimate.value, low=max(0.0, estimate.low), high=estimate.high)
+    return mean(batches)
 
 
 def batch_rates(

@@ -64,8 +64,9 @@ def test_mean_interval_by_hand():
     assert mean([1.0, 2.0]).low is None
 
 
-def test_rate_is_never_below_zero():
+def test_rates_and_times_are_never_below_zero():
     assert rate([0.0] * 9 + [100.0]).low == 0.0
+    assert mean([-1.0, 0.0, 0.0, 0.0, 1.0]).low < 0
 
 
 def test_batch_rates_share_the_window_and_drop_what_lies_outside():
