@@ -53,7 +53,27 @@ class Tape:
     ) -> None:
         """`rows` vectors of dims[0] to dims[1]; q, k and v together are one product in `parts`."""
         k, n = dims
-        self._gemm(name, (rows, n, k), k * n, n if bias else 0, parts)
+        params = k * n + (n if bias else 0)
+        weights = stored_bytes(k * n, self.precision.weights) + self._values(params - k * n)
+        weights = weights if rows else 0
+        self.operators.append(
+            Operator(
+                name=self._path(name),
+                count=self.times,
+                kind=OpKind.GEMM,
+                flops=2 * rows * k * n,
+                bytes_read=self._values(rows * k) + weights,
+                bytes_written=self._values(rows * n),
+                m=rows,
+                n=n,
+                k=k,
+                params=params,
+                weight_bytes=weights,
+                dtype=self.precision.compute,
+                stored_as=self.precision.weights,
+                parts=parts,
+            )
+        )
 
     def wide_linear(
         self, name: str, rows: int, dims: tuple[int, int], *, bias: bool, tied: bool = False
@@ -262,36 +282,6 @@ class Tape:
                 weight_bytes=weights,
                 dtype=self.precision.compute,
                 stored_as=self.precision.weights,
-            )
-        )
-
-    def _gemm(
-        self,
-        name: str,
-        sizes: tuple[int, int, int],
-        matrix: int,
-        bias: int,
-        parts: tuple[Part, ...],
-    ) -> None:
-        m, n, k = sizes
-        stored = stored_bytes(matrix, self.precision.weights) + self._values(bias)
-        weights = stored if m else 0
-        self.operators.append(
-            Operator(
-                name=self._path(name),
-                count=self.times,
-                kind=OpKind.GEMM,
-                flops=2 * m * matrix,
-                bytes_read=self._values(m * k) + weights,
-                bytes_written=self._values(m * n),
-                m=m,
-                n=n,
-                k=k,
-                params=matrix + bias,
-                weight_bytes=weights,
-                dtype=self.precision.compute,
-                stored_as=self.precision.weights,
-                parts=parts,
             )
         )
 
