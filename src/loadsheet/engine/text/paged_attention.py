@@ -16,9 +16,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from loadsheet.engine.text.chunk_attention import choose_chunk_attention
 from loadsheet.engine.text.decode_attention import choose_decode_attention
 from loadsheet.engine.text.kv_cache import KvCache
 from loadsheet.engine.text.ragged import Ints, RaggedBatch
@@ -31,7 +31,7 @@ class _Group(Protocol):
 
 
 class PagedAttention:
-    """Made for one step. `scores` is the precision of decodes' attention scores."""
+    """Made for one step. `scores` is the precision of attention scores."""
 
     def __init__(self, cache: KvCache, batch: RaggedBatch, scores: torch.dtype) -> None:
         self._cache = cache
@@ -43,9 +43,9 @@ class PagedAttention:
             decodes = _Decodes(cache, batch.tables_SB[:num_decodes], contexts_S, scores)
             self._groups.append((slice(num_decodes), decodes))
         for idx in range(num_decodes, len(batch.past_S)):
-            tokens = slice(batch.begins[idx], batch.begins[idx + 1])
-            chunk = _Chunk(cache, batch.tables_SB[idx], int(batch.past_S[idx]), tokens)
-            self._groups.append((tokens, chunk))
+            first, last, past = batch.begins[idx], batch.begins[idx + 1], int(batch.past_S[idx])
+            chunk = _Chunk(cache, batch.tables_SB[idx], past, last - first, scores)
+            self._groups.append((slice(first, last), chunk))
 
     def attend(self, layer_idx: int, q_NHE: Tensor, k_NKE: Tensor, v_NKE: Tensor) -> Tensor:
         self._cache.write(layer_idx, self._key_rows_NK, k_NKE)
@@ -79,30 +79,24 @@ class _Decodes:
 
 
 class _Chunk:
-    def __init__(self, cache: KvCache, table_B: Ints, past: int, tokens: slice) -> None:
-        num_tokens = tokens.stop - tokens.start
+    def __init__(
+        self, cache: KvCache, table_B: Ints, past: int, num_tokens: int, scores: torch.dtype
+    ) -> None:
         num_context = past + num_tokens
         num_blocks = -(-num_context // cache.block_tokens)
         self._cache = cache
         self._runs = cache.context_runs(table_B[None, :num_blocks])
         self._scratch = cache.scratch(len(self._runs))
-        context = self._scratch.view(2, cache.num_kv_heads, 1, num_blocks * cache.block_tokens, -1)
-        self._keys_K1TE, self._values_K1TE = context[..., :num_context, :].unbind()
-        self._bias_NT = _causal_bias(num_tokens, past, cache) if past else None
+        context = self._scratch.view(2, cache.num_kv_heads, num_blocks * cache.block_tokens, -1)
+        self._keys_KTE, self._values_KTE = context[:, :, :num_context].unbind()
+        self._attention = choose_chunk_attention(num_tokens, past, cache.device, scores)
 
     def attend(self, layer_idx: int, q_NHE: Tensor) -> Tensor:
         self._cache.gather(layer_idx, self._runs, self._scratch)
-        num_kv, _, _, size_E = self._keys_K1TE.shape
-        q_KGNE = q_NHE.view(len(q_NHE), num_kv, -1, size_E).permute(1, 2, 0, 3)
-        num_group = q_KGNE.shape[1]
-        out_KGNE = F.scaled_dot_product_attention(
-            q_KGNE,
-            self._keys_K1TE.expand(-1, num_group, -1, -1),
-            self._values_K1TE.expand(-1, num_group, -1, -1),
-            attn_mask=self._bias_NT,
-            is_causal=self._bias_NT is None,
-        )
-        return out_KGNE.permute(2, 0, 1, 3).reshape(len(q_NHE), -1)
+        num_kv, _, size_E = self._keys_KTE.shape
+        q_NKGE = q_NHE.view(len(q_NHE), num_kv, -1, size_E)
+        out_NKGE = self._attention(q_NKGE, self._keys_KTE, self._values_KTE)
+        return out_NKGE.reshape(len(q_NHE), -1)
 
 
 def _write_rows(cache: KvCache, batch: RaggedBatch) -> tuple[Tensor, Tensor]:
@@ -110,9 +104,3 @@ def _write_rows(cache: KvCache, batch: RaggedBatch) -> tuple[Tensor, Tensor]:
     seq_idx_N = np.repeat(np.arange(len(num_tokens_S)), num_tokens_S)
     block_idx_N, offsets_N = np.divmod(batch.positions_N, cache.block_tokens)
     return cache.position_rows(batch.tables_SB[seq_idx_N, block_idx_N], offsets_N)
-
-
-def _causal_bias(num_tokens: int, past: int, cache: KvCache) -> Tensor:
-    """0 where a query may look, -inf at positions after it: [N, T] with T = past + N."""
-    bias_NT = torch.full((num_tokens, past + num_tokens), -torch.inf, device=cache.device)
-    return bias_NT.triu_(past + 1).to(cache.dtype)

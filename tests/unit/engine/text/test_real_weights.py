@@ -7,11 +7,23 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from loadsheet.engine.assets import DEFAULT_TEXT_MODEL, ensure_assets
-from loadsheet.engine.text.decoder import ContiguousAttention
+from loadsheet.engine.text.decoder import ContiguousAttention, Decoder
+from loadsheet.engine.text.text_engine import TextEngine
 from loadsheet.engine.text.tokenizer import FolderTokenizer
 from loadsheet.engine.text.weights import load_decoder
 from loadsheet.engine.torch_device import Placement
+from loadsheet.runtime.executor import TextOutput
 from loadsheet.runtime.model_card import ChatMessage
+from loadsheet.runtime.payload import Sampling, TextPayload
+from loadsheet.sched.plan import (
+    BlockGrant,
+    PrefillChunk,
+    StepKind,
+    StepPlan,
+    TextBatch,
+    TextShape,
+)
+from loadsheet.workload.request import TextRequest
 
 pytestmark = pytest.mark.real_weights
 QUESTION = "Explain in two sentences why ships float, please: naïve answers (日本語) are fine."
@@ -52,6 +64,97 @@ def test_bf16_is_as_close_to_fp32_as_transformers_is(smollm2) -> None:
     exact = reference(smollm2, torch.float32)
     theirs = (reference(smollm2, torch.bfloat16) - exact).abs().mean()
     assert (logits(smollm2, torch.bfloat16) - exact).abs().mean() <= theirs
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_mix_gives_what_each_gets_alone(smollm2, dtype) -> None:
+    """Three prompts of 20, 90 and 150 tokens, the last in two chunks while the others decode.
+
+    In bf16 batches of different sizes round differently: there each token must be the best of the
+    plain pass over the same text, or within that rounding of it (logits near 30 step by 1/8).
+    """
+    decoder = load_decoder(smollm2, Placement(device=torch.device("cpu"), dtype=dtype))
+    tokenizer = FolderTokenizer(smollm2)
+    engine = TextEngine(decoder, tokenizer, num_blocks=64)
+    text = (QUESTION + " ") * 12
+    prompts = {
+        name: tokenizer.encode(text)[:size] for name, size in (("a", 20), ("b", 90), ("c", 150))
+    }
+    tokens = mixed_tokens(engine, prompts, 24)
+    for name, prompt in prompts.items():
+        assert_agrees(decoder, prompt, tokens[name], 0.0 if dtype == torch.float32 else 0.5)
+
+
+def mixed_tokens(
+    engine: TextEngine, prompts: dict[str, tuple[int, ...]], num: int
+) -> dict[str, list[int]]:
+    tokens: dict[str, list[int]] = {name: [] for name in prompts}
+    for name, prompt in prompts.items():
+        engine.admit(
+            TextRequest(
+                request_id=name,
+                model="m",
+                arrival_s=0.0,
+                prompt_tokens=len(prompt),
+                max_output_tokens=num,
+            ),
+            TextPayload(
+                prompt_ids=prompt,
+                sampling=Sampling(temperature=0),
+                max_output_tokens=num,
+                is_eos_ignored=True,
+            ),
+        )
+    blocks = {"a": range(0, 60, 5), "b": range(1, 60, 5), "c": range(2, 60, 5)}
+    a, b = (whole(name, len(prompts[name])) for name in "ab")
+    c1, c2 = half("c", 0, 70, False), half("c", 70, len(prompts["c"]) - 70, True)
+    batches = [TextBatch(decodes=(), chunks=(a, b), grants=grants(blocks))]
+    batches += [TextBatch(decodes=("a", "b"), chunks=(chunk,), grants=()) for chunk in (c1, c2)]
+    while batches or any(len(drawn) < num for drawn in tokens.values()):
+        going = tuple(name for name, drawn in tokens.items() if len(drawn) < num)
+        batch = batches.pop(0) if batches else TextBatch(decodes=going, chunks=(), grants=())
+        for output in engine.run(text_step(batch)):
+            assert isinstance(output, TextOutput)
+            tokens[output.request_id].append(output.token_id)
+    return tokens
+
+
+def whole(name: str, num_tokens: int) -> PrefillChunk:
+    return half(name, 0, num_tokens, True)
+
+
+def half(name: str, past: int, num_tokens: int, is_last: bool) -> PrefillChunk:
+    return PrefillChunk(request_id=name, num_tokens=num_tokens, past_tokens=past, is_last=is_last)
+
+
+def grants(blocks: dict[str, range]) -> tuple[BlockGrant, ...]:
+    return tuple(BlockGrant(request_id=name, block_ids=tuple(ids)) for name, ids in blocks.items())
+
+
+def text_step(batch: TextBatch) -> StepPlan:
+    shape = TextShape(
+        num_decodes=0, decode_context_tokens=0, prefill_tokens=0, prefill_context_tokens=0
+    )
+    return StepPlan(
+        step_id=0,
+        kind=StepKind.TEXT,
+        model="m",
+        lane=0,
+        batch=batch,
+        shape=shape,
+        predicted_s=0.0,
+    )
+
+
+@torch.inference_mode()
+def assert_agrees(decoder: Decoder, prompt: tuple[int, ...], drawn: list[int], gap: float) -> None:
+    """`drawn` is greedy: each token is the best after those before it, or within `gap` of it."""
+    ids = torch.tensor([*prompt, *drawn])
+    attention = ContiguousAttention(decoder, len(ids))
+    hidden = decoder.hidden(ids, torch.arange(len(ids)), attention)
+    logits_NV = decoder.logits(hidden[len(prompt) - 1 : -1]).float()
+    chosen_N = logits_NV.gather(1, torch.tensor(drawn)[:, None])[:, 0]
+    assert (logits_NV.amax(dim=-1) - chosen_N).max() <= gap
 
 
 def test_tokenizer_equals_that_of_transformers(smollm2) -> None:
