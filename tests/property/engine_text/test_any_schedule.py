@@ -5,11 +5,14 @@ part in a step and in what order, the block size, and which blocks are dealt out
 """
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadsheet.engine.text import paged_attention
 from loadsheet.engine.text.generate import generate
 from loadsheet.engine.text.text_engine import TextEngine
 from loadsheet.runtime.executor import FinishReason, TextOutput
@@ -158,7 +161,15 @@ class Driver:
                 self.rng.shuffle(self.free)
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.fixture(params=[512, 1], ids=["even", "uneven"], autouse=True, scope="module")
+def call_tokens(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With 1, decodes of unlike contexts attend in groups of their own, as long ones do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paged_attention, "_CALL_TOKENS", request.param)
+        yield
+
+
+@settings(max_examples=25, deadline=None)
 @given(
     jobs=jobs(),
     budget=st.integers(1, 24),

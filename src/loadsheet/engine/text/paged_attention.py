@@ -3,7 +3,7 @@
 New keys and values are written to their blocks. Then each group of sequences gathers its blocks
 into context order and attends to them:
 
-    decodes   one query token each: one call for all, contexts padded to the longest and masked
+    decodes   one query token each: one call for those of like context, padded to the longest
     a chunk   many query tokens of one sequence: one call, causal
 
 The G query heads that share a key/value head are treated as G queries of one head, so keys and
@@ -23,6 +23,9 @@ from loadsheet.engine.text.decode_attention import choose_decode_attention
 from loadsheet.engine.text.kv_cache import KvCache
 from loadsheet.engine.text.ragged import Ints, RaggedBatch
 
+# Gathering and attending to one more group costs as much as this many more tokens of padding.
+_CALL_TOKENS = 512
+
 
 class _Group(Protocol):
     """Sequences that attend together. What is the same in every layer is made once per step."""
@@ -37,12 +40,11 @@ class PagedAttention:
         self._cache = cache
         self._key_rows_NK, self._value_rows_NK = _write_rows(cache, batch)
         self._groups: list[tuple[slice, _Group]] = []
-        num_decodes = batch.num_decodes
-        if num_decodes:
-            contexts_S = batch.past_S[:num_decodes] + 1
-            decodes = _Decodes(cache, batch.tables_SB[:num_decodes], contexts_S, scores)
-            self._groups.append((slice(num_decodes), decodes))
-        for idx in range(num_decodes, len(batch.past_S)):
+        contexts_S = batch.past_S[: batch.num_decodes] + 1
+        for seqs in even_groups(contexts_S):
+            decodes = _Decodes(cache, batch.tables_SB[seqs], contexts_S[seqs], scores)
+            self._groups.append((seqs, decodes))
+        for idx in range(batch.num_decodes, len(batch.past_S)):
             first, last, past = batch.begins[idx], batch.begins[idx + 1], int(batch.past_S[idx])
             chunk = _Chunk(cache, batch.tables_SB[idx], past, last - first, scores)
             self._groups.append((slice(first, last), chunk))
@@ -53,6 +55,19 @@ class PagedAttention:
         if len(self._groups) == 1:
             return self._groups[0][1].attend(layer_idx, q_NHE)
         return torch.cat([group.attend(layer_idx, q_NHE[tokens]) for tokens, group in self._groups])
+
+
+def even_groups(contexts_S: Ints) -> list[slice]:
+    """Cut ascending contexts wherever padding the shorter to the longest costs more than a call."""
+    groups: list[slice] = []
+    end = len(contexts_S)
+    while end:
+        # Tokens of padding saved by a cut before each sequence.
+        saved = np.arange(end) * (contexts_S[end - 1] - np.roll(contexts_S[:end], 1))
+        start = int(saved.argmax()) if saved.max() > _CALL_TOKENS else 0
+        groups.insert(0, slice(start, end))
+        end = start
+    return groups
 
 
 class _Decodes:

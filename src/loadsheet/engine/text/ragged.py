@@ -25,7 +25,10 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaggedBatch:
-    """`tables_SB` is padded with each sequence's own first block; `sampled` names sequences."""
+    """Decodes come first, shortest context first, then chunks in the plan's order.
+
+    `tables_SB` is padded with each sequence's own first block; `sampled` belongs to `sampled_rows`.
+    """
 
     token_ids_N: Ints
     positions_N: Ints
@@ -61,6 +64,7 @@ def grant_blocks(
 def lower(batch: TextBatch, sequences: Mapping[str, Sequence], block_tokens: int) -> RaggedBatch:
     """The arrays of one step. A plan that does not fit the sequences is an ExecutorError."""
     parts = [_decode_part(_find(sequences, request_id)) for request_id in batch.decodes]
+    parts.sort(key=lambda part: part.sequence.num_cached)
     parts += [_chunk_part(_find(sequences, chunk.request_id), chunk) for chunk in batch.chunks]
     if not parts:
         raise ExecutorError("a text step without decodes and chunks")

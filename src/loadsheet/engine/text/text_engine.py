@@ -116,7 +116,7 @@ class TextEngine:
         self._sequences.pop(request_id, None)
 
     def run(self, plan: StepPlan) -> tuple[StepOutput, ...]:
-        """One output per decode and per last chunk, in the plan's order."""
+        """One output per decode and per last chunk, in no particular order."""
         if not isinstance(plan.batch, TextBatch):
             raise ExecutorError(f"step {plan.step_id} of kind {plan.kind} is not a text step")
         grant_blocks(plan.batch.grants, self._sequences, self._cache.num_blocks)
