@@ -18,24 +18,22 @@ from dataclasses import dataclass
 
 from loadsheet.runtime.clock import Clock
 from loadsheet.runtime.event_log import EventLogWriter
-from loadsheet.runtime.executor import (
-    Executor,
-    FailedOutput,
-    ImageOutput,
-    StepOutput,
-    StepResult,
-    TextOutput,
+from loadsheet.runtime.executor import Executor, FailedOutput, StepResult
+from loadsheet.runtime.outcome import (
+    as_update,
+    ends_request,
+    first_steps,
+    pictured,
+    step_outputs,
 )
 from loadsheet.runtime.payload import Payload
 from loadsheet.runtime.update import (
     Accepted,
     Failed,
-    Image,
     Progress,
     Rejected,
     Sink,
     Started,
-    Token,
     Update,
 )
 from loadsheet.sched.event import Arrived, Cancelled, Event, Rejection, StepFinished
@@ -236,7 +234,7 @@ class DeviceLoop:
             self._event_log.record_plan(plan, now_s)
         self._in_step.update(plan.request_ids())
         self._lanes[plan.lane].put(plan)
-        for request_id in _first_steps(plan):
+        for request_id in first_steps(plan):
             self._tell(request_id, Started(at_s=now_s))
 
     def _run_lane(self, lane: int) -> None:
@@ -289,20 +287,21 @@ class DeviceLoop:
 
     def _on_step_done(self, message: _StepDone) -> None:
         now_s = self._clock.now_s()
-        plan, outputs = message.plan, _outputs_of(message)
+        plan = message.plan
+        outputs = step_outputs(plan, message.outcome)
         kind = str(plan.kind)
         with self._lock:
             self._steps[kind] += 1
             self._busy_s[kind] += message.duration_s
-        ended = tuple(output.request_id for output in outputs if _ends_request(output))
+        ended = tuple(output.request_id for output in outputs if ends_request(output))
         self._tell_scheduler(
             StepFinished(step_id=plan.step_id, duration_s=message.duration_s, ended=ended), now_s
         )
         failed = {output.request_id for output in outputs if isinstance(output, FailedOutput)}
         self._report_progress(plan, failed, now_s)
         for output in outputs:
-            self._tell(output.request_id, _as_update(output, now_s))
-        self._leave_step(plan, {*ended, *_pictured(outputs)})
+            self._tell(output.request_id, as_update(output, now_s))
+        self._leave_step(plan, {*ended, *pictured(outputs)})
 
     def _report_progress(self, plan: StepPlan, failed: set[str], now_s: float) -> None:
         if plan.kind is not StepKind.DENOISE or isinstance(plan.batch, TextBatch):
@@ -362,48 +361,6 @@ class DeviceLoop:
                     _call_sink(message.sink, Failed(at_s=now_s, message=reason))
         except queue.Empty:
             return
-
-
-def _first_steps(plan: StepPlan) -> list[str]:
-    if isinstance(plan.batch, TextBatch):
-        return [chunk.request_id for chunk in plan.batch.chunks if chunk.past_tokens == 0]
-    if plan.kind is StepKind.ENCODE:
-        return [item.request_id for item in plan.batch.items]
-    return []
-
-
-def _outputs_of(message: _StepDone) -> tuple[StepOutput, ...]:
-    if isinstance(message.outcome, StepResult):
-        return message.outcome.outputs
-    text = f"{type(message.outcome).__name__}: {message.outcome}"
-    return tuple(
-        FailedOutput(request_id=request_id, message=text)
-        for request_id in message.plan.request_ids()
-    )
-
-
-def _ends_request(output: StepOutput) -> bool:
-    """Whether the scheduler must be told; images end by themselves after their VAE decode."""
-    if isinstance(output, TextOutput):
-        return output.finish_reason is not None
-    return isinstance(output, FailedOutput)
-
-
-def _pictured(outputs: tuple[StepOutput, ...]) -> list[str]:
-    return [output.request_id for output in outputs if isinstance(output, ImageOutput)]
-
-
-def _as_update(output: StepOutput, now_s: float) -> Update:
-    if isinstance(output, TextOutput):
-        return Token(
-            at_s=now_s,
-            token_id=output.token_id,
-            text=output.text,
-            finish_reason=output.finish_reason,
-        )
-    if isinstance(output, ImageOutput):
-        return Image(at_s=now_s, pixels_HWC=output.pixels_HWC)
-    return Failed(at_s=now_s, message=output.message)
 
 
 def _call_sink(sink: Sink, update: Update) -> bool:
