@@ -97,17 +97,21 @@ class LearnedStepTimes:
 
 
 class _Mean:
-    """Running mean of the first observations, exponentially weighted after ten."""
+    """Mean of all but the first observation, exponentially weighted after the eleventh.
 
-    __slots__ = ("_weight", "value")
+    The first step of a shape pays for what happens once: kernels are chosen, memory is touched. It
+    stands in until there is a second.
+    """
+
+    __slots__ = ("_num_more", "value")
 
     def __init__(self, value: float) -> None:
         self.value = value
-        self._weight = 1.0
+        self._num_more = 0
 
     def add(self, value: float) -> None:
-        self._weight = max(self._weight / (1.0 + self._weight), _MIN_WEIGHT)
-        self.value += self._weight * (value - self.value)
+        self._num_more += 1
+        self.value += max(1 / self._num_more, _MIN_WEIGHT) * (value - self.value)
 
 
 def _bucket(kind: StepKind, model: str, shape: StepShape) -> tuple[object, ...]:

@@ -39,7 +39,9 @@ def test_another_policy_is_noticed():
     assert mismatches[0].logged != mismatches[0].replayed
 
 
-@pytest.mark.parametrize(("name", "value"), [("RELAXED", 9.0), ("SHORT_PATIENCE", 0), ("MIN_CHUNK_TOKENS", 16)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("RELAXED", 9.0), ("SHORT_PATIENCE", 0), ("MIN_CHUNK_TOKENS", 16)]
+)
 def test_another_constant_is_noticed(monkeypatch, name, value):
     monkeypatch.setattr(slack, name, value)
     assert replay(FOLDER / "slack.jsonl")

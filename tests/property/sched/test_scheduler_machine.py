@@ -47,7 +47,7 @@ IMAGES = {
 }
 MAX_TEXT_RUN = 33  # text iterations in a row while an image waits: the patience of SLACK, plus one
 
-names = st.text("abc", min_size=1, max_size=2)  # few, so that ids collide
+names = st.text("abcd", min_size=1, max_size=2)  # few, so that ids collide
 seconds = st.floats(1e-3, 3.0)
 times = st.one_of(st.just(0.0), st.floats(0.0, 2.0))
 
@@ -87,8 +87,8 @@ class SchedulerMachine(RuleBasedStateMachine):
     @rule(
         name=names,
         model=st.sampled_from(["llm", "llm", "small", "nobody"]),
-        prompt=st.integers(0, 30),
-        output=st.integers(0, 15),
+        prompt=st.one_of(st.integers(1, 14), st.integers(0, 50)),
+        output=st.one_of(st.integers(1, 9), st.integers(0, 20)),
         ttft=seconds,
         tpot=seconds,
     )
@@ -110,9 +110,9 @@ class SchedulerMachine(RuleBasedStateMachine):
 
     @rule(
         name=names,
-        model=st.sampled_from(["painter", "painter", "sketcher", "nobody"]),
-        size=st.sampled_from([(64, 64), (64, 128), (1, 1)]),
-        num_steps=st.integers(0, 6),
+        model=st.sampled_from(["painter", "painter", "painter", "sketcher"]),
+        size=st.sampled_from([(64, 64), (64, 128), (64, 128), (1, 1)]),
+        num_steps=st.one_of(st.integers(1, 4), st.integers(0, 6)),
         is_guided=st.booleans(),
         deadline=seconds,
     )
@@ -362,7 +362,7 @@ def test_random_lives_keep_every_promise(policy):
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=60,
+            max_examples=100,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

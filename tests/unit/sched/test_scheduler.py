@@ -93,6 +93,40 @@ def test_end_of_sequence_at_the_first_token_leaves_at_once(make_device, make):
     device.scheduler.check_integrity()
 
 
+def test_a_prompt_that_ends_at_once_leaves_the_decode_tuple_alone(make_device, make):
+    device = make_device()
+    device.arrive(make.text("a", output=9))
+    device.step()
+    first = device.step().batch.decodes
+    device.arrive(make.text("b"))
+    device.finish(device.scheduler.plan(device.now_s), ended=("b",))
+    assert device.step().batch.decodes is first
+
+
+def test_blocks_come_back_in_the_order_in_which_requests_ended(make_device, make):
+    device = make_device()
+    names = "abcdefgh"
+    for name in names:
+        device.arrive(make.text(name, prompt=4))
+    plan = device.scheduler.plan(0.0)
+    device.finish(plan, ended=tuple("hbgcfdea"))
+    for name in names:
+        device.arrive(make.text(name, prompt=4))
+    grants = device.step().batch.grants
+    assert [grant.block_ids for grant in grants] == [(ord(one) - 97,) for one in "aedfcgbh"]
+
+
+def test_an_id_is_free_again_after_a_cancelled_step(make_device, make):
+    device = make_device()
+    device.arrive(make.text("a"))
+    plan = device.scheduler.plan(0.0)
+    device.tell(Cancelled(request_id="a"))
+    device.finish(plan)
+    device.arrive(make.text("a", output=3))
+    device.run.tokens_s.clear()
+    assert len(device.play([]).tokens_s["a"]) == 3
+
+
 def test_an_image_encodes_denoises_and_decodes(make_device, make):
     device = make_device()
     device.arrive(make.image("i", steps=2))
@@ -126,6 +160,16 @@ def test_a_large_image_is_not_overtaken_by_smaller_ones_behind_it(make_device, m
     device.arrive(make.image("small", deadline=7))
     order = list(device.play([]).images_s)
     assert order == ["started", "large", "small"]
+
+
+def test_a_large_image_waits_for_its_bytes_even_when_it_is_due_first(make_device, make):
+    device = make_device(limits=make.device_limits(images=(make.image_limits(budget_bytes=450),)))
+    device.arrive(make.image("started", deadline=9))
+    device.step()
+    device.arrive(make.image("large", size=128, deadline=5))
+    order = list(device.play([]).images_s)
+    device.scheduler.check_integrity()
+    assert order == ["started", "large"]
 
 
 def test_only_equal_images_batch(make_device, make):
@@ -327,6 +371,19 @@ def test_a_full_queue_says_when_to_come_back(make_device, make):
     assert for_text.retry_after_s == pytest.approx(text_s / 2)
     # and 2 images of 2 steps and a VAE decode at 50 ms
     assert for_image.retry_after_s == pytest.approx((text_s + 2 * 3 * 0.050) / 2)
+
+
+def test_waiting_text_shares_the_batch_it_will_join(make_device, make):
+    limits = make.device_limits(text=(make.text_limits(max_num_seqs=2, max_waiting=1),))
+    device = make_device(limits=limits)
+    for name in "ab":
+        device.arrive(make.text(name, output=9))
+        device.step()
+    for name in "cd":
+        device.arrive(make.text(name, prompt=8, output=4))
+    (rejection,) = device.run.rejections
+    # 8 prompt tokens at 0.522 s per 512, then 4 tokens beside another sequence at 10 ms
+    assert rejection.retry_after_s == pytest.approx(8 / 512 * 0.522 + 4 * 0.010 / 2)
 
 
 def test_draining_refuses_the_new_and_finishes_the_old(make_device, make):
