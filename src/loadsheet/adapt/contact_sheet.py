@@ -37,6 +37,12 @@ PROMPTS = (
     "a cup of coffee",
     "a flat emoji of a red apple",
     "a flat emoji of cat face",
+    "a flat emoji of heart",
+    "a dolphin in the sea",
+    "violin",
+    "camel",
+    "mango",
+    "an old man",
 )
 LABEL_HEIGHT = 16
 PROMPTS_ACROSS = 3

@@ -24,7 +24,7 @@ class SamplingConfig:
     """What a server does by default with the model."""
 
     num_steps: int = 20
-    guidance_scale: float = 3.0
+    guidance_scale: float = 2.0
     shift: float = 1.0
 
 
@@ -76,3 +76,7 @@ def model_index(sampling: SamplingConfig, side: int) -> dict[str, Any]:
 def _save_half(module: AutoencoderKL | UNet2DConditionModel, folder: Path) -> None:
     half = copy.deepcopy(module).half().to(memory_format=torch.contiguous_format)
     half.save_pretrained(folder, safe_serialization=True)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config.pop("_name_or_path", None)  # where a loaded module came from: nobody else's business
+    path.write_text(json.dumps(config, indent=2) + "\n")

@@ -140,7 +140,7 @@ def trained_denoiser(
     return trainer.average
 
 
-def draw_contact_sheet(config: TrainImageConfig, num_seeds: int = 4) -> Path:
+def draw_contact_sheet(config: TrainImageConfig, num_seeds: int = 2) -> Path:
     """Sample the written model on the standard prompts; path of the picture."""
     encoder = TextEncoder(config.encoder_folder)
     models = read_model(config.out_folder)
