@@ -92,9 +92,9 @@ class Decoder:
     ) -> Tensor:
         num_q, num_kv = self.config.num_heads, self.config.num_kv_heads
         qkv = layer.qkv(self._rms_norm(x_ND, layer.attention_norm_D))
-        heads = qkv.view(len(x_ND), num_q + 2 * num_kv, self.config.head_dim)
-        qk, v_NKE = heads.split((num_q + num_kv, num_kv), dim=1)
-        q_NHE, k_NKE = apply_rope(qk, *rotation).split((num_q, num_kv), dim=1)
+        heads = qkv.view(-1, num_q + 2 * num_kv, self.config.head_dim)
+        qk, v_NKE = heads.split_with_sizes((num_q + num_kv, num_kv), dim=1)
+        q_NHE, k_NKE = apply_rope(qk, *rotation).split_with_sizes((num_q, num_kv), dim=1)
         return layer.out(attention.attend(layer_idx, q_NHE, k_NKE, v_NKE))
 
     def _ffn_block(self, layer: Layer, x_ND: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class Decoder:
         Written out: it takes fewer kernels than F.rms_norm, which is no single one on a CPU.
         """
         norm_N1 = torch.linalg.vector_norm(x_ND, dim=-1, keepdim=True)
-        mean_square_N1 = torch.addcmul(self._eps, norm_N1, norm_N1, value=1 / len(weight_D))
+        mean_square_N1 = torch.addcmul(self._eps, norm_N1, norm_N1, value=1 / self.config.hidden_size)
         return (x_ND * mean_square_N1.rsqrt_()).mul_(weight_D).to(self.dtype)
 
     def _rotation(self, positions_N: Tensor) -> tuple[Tensor, Tensor]:

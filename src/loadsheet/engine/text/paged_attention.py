@@ -109,9 +109,9 @@ class _Chunk:
     def attend(self, layer_idx: int, q_NHE: Tensor) -> Tensor:
         self._cache.gather(layer_idx, self._runs, self._scratch)
         num_kv, _, size_E = self._keys_KTE.shape
-        q_NKGE = q_NHE.view(len(q_NHE), num_kv, -1, size_E)
+        q_NKGE = q_NHE.view(q_NHE.shape[0], num_kv, -1, size_E)
         out_NKGE = self._attention(q_NKGE, self._keys_KTE, self._values_KTE)
-        return out_NKGE.reshape(len(q_NHE), -1)
+        return out_NKGE.reshape(q_NHE.shape[0], -1)
 
 
 def _write_rows(cache: KvCache, batch: RaggedBatch) -> tuple[Tensor, Tensor]:
