@@ -122,8 +122,11 @@ class Tile {
     this.caption = document.createElement("p");
     this.caption.className = "facts";
     this.caption.textContent = `seed ${this.body.seed}`;
+    const subject = document.createElement("p");
+    subject.className = "subject";
+    subject.textContent = this.body.prompt;
     this.node.title = this.body.prompt;
-    this.node.append(this.frame, this.caption);
+    this.node.append(this.frame, subject, this.caption);
   }
 
   show(state, text) {
