@@ -108,7 +108,9 @@ class Decoder:
         Written out: it takes fewer kernels than F.rms_norm, which is no single one on a CPU.
         """
         norm_N1 = torch.linalg.vector_norm(x_ND, dim=-1, keepdim=True)
-        mean_square_N1 = torch.addcmul(self._eps, norm_N1, norm_N1, value=1 / self.config.hidden_size)
+        mean_square_N1 = torch.addcmul(
+            self._eps, norm_N1, norm_N1, value=1 / self.config.hidden_size
+        )
         return (x_ND * mean_square_N1.rsqrt_()).mul_(weight_D).to(self.dtype)
 
     def _rotation(self, positions_N: Tensor) -> tuple[Tensor, Tensor]:
