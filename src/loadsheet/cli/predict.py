@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 from loadsheet.cost.case import Answerer, FlopsAnswerer, answer_line
+from loadsheet.cost.image_case import OfflineImageAnswerer
 from loadsheet.cost.kernel_case import AllreduceAnswerer, AttentionAnswerer, GemmAnswerer
+from loadsheet.cost.text_case import OfflineTextAnswerer
 from loadsheet.errors import ConfigError, LoadsheetError
 
 _PROGRESS_EVERY = 1000
@@ -41,6 +43,8 @@ def answerers() -> dict[str, Answerer]:
         "gemm": GemmAnswerer(),
         "attention": AttentionAnswerer(),
         "allreduce": AllreduceAnswerer(),
+        "offline_image": OfflineImageAnswerer(),
+        "offline_text": OfflineTextAnswerer(),
     }
 
 

@@ -51,6 +51,7 @@ class AttentionAnswerer:
             kv_heads=whole(case, "kv_heads", heads),
             head_dim=whole(case, "head_dim"),
             kv_dtype=text(case, "kv_dtype" if case.get("kv_dtype") else "dtype"),
+            is_looped=True,
         )
         return flagged({"latency_ms": attention_seconds(shape, device) * 1e3}, device)
 

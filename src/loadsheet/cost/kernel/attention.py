@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from loadsheet.cost.kernel.constants import DecodeConstants, PrefillConstants, family_named
-from loadsheet.cost.kernel.gemm import Chip, achieved_share
+from loadsheet.cost.kernel.gemm import Chip, chip_of
 from loadsheet.cost.kernel.memory import MemoryRates
 from loadsheet.cost.kernel.silicon import silicon_of
 from loadsheet.errors import ConfigError
@@ -30,7 +30,8 @@ class AttentionPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusedShape:
-    """`tokens` queries of each of `batch` sequences; `context` counts them and what is cached."""
+    """`tokens` queries of each of `batch` sequences; `context` counts them and what is cached.
+    Bidirectional queries may look at another text (cross-attention) of any length."""
 
     phase: AttentionPhase
     batch: int
@@ -41,12 +42,14 @@ class FusedShape:
     head_dim: int
     kv_dtype: str = "bf16"
     launch_share: float = 1.0  # of the fixed time measured alone
+    is_sustained: bool = False  # one of many heavy kernels in a row: the power limit counts
+    is_looped: bool = False  # alone, over and over, as a benchmark runs it: long runs are throttled
 
     def __post_init__(self) -> None:
         sizes = (self.batch, self.tokens, self.heads, self.kv_heads, self.head_dim)
-        if min(sizes) < 1:
+        if min((*sizes, self.context)) < 1:
             raise ConfigError(f"attention sizes {sizes} must each be 1 or more")
-        if self.context < self.tokens:
+        if self.phase is not AttentionPhase.BIDIRECTIONAL and self.context < self.tokens:
             raise ConfigError(
                 f"context {self.context} counts the {self.tokens} new tokens; "
                 f"it must be at least {self.tokens}"
@@ -66,8 +69,7 @@ class FusedShape:
 def attention_seconds(shape: FusedShape, device: Device) -> float:
     silicon = silicon_of(device)
     family = family_named(silicon.family)
-    share = achieved_share(device, family)
-    chip = Chip(silicon=silicon, memory_bytes_per_s=device.memory_bytes_per_s, share=share)
+    chip = chip_of(device, is_sustained=shape.is_sustained)
     if shape.phase is AttentionPhase.DECODE:
         return decode_seconds(shape, chip, family.decode)
     is_causal = shape.phase is AttentionPhase.PREFILL
@@ -82,7 +84,7 @@ def prefill_seconds(
     is_causal = shape.phase is AttentionPhase.PREFILL
     is_narrow = shape.kv_width < 2
     width = 64 if shape.head_dim <= 64 else 96 if shape.head_dim <= 96 else _up(shape.head_dim)
-    share = c.peak_share * chip.share * (c.head64_share if width == 64 else 1.0)
+    share = chip.reached(c.peak_share * (c.head64_share if width == 64 else 1.0))
     if is_narrow:
         group = shape.heads / shape.kv_heads
         share *= c.kv8_share * min(1.0, group * c.group_share)
@@ -95,8 +97,9 @@ def prefill_seconds(
     load = shape.batch * shape.heads * math.ceil(shape.tokens / _TILE) / chip.silicon.num_units
     waves = max(load, 1.0) if is_causal else math.ceil(load)  # causal tiles even out
     units_s = max(waves * mean, longest) * step_s + math.ceil(load) * c.tile_us * 1e-6
-    over = (units_s * 1e3 / c.long_ms) ** 2
-    units_s *= (1 + over / c.long_share) / (1 + over)
+    if shape.is_looped:
+        over = (units_s * 1e3 / c.long_ms) ** 2
+        units_s *= (1 + over / c.long_share) / (1 + over)
     rates = _rates(chip, c)
     moved = 4.0 * shape.batch * shape.tokens * shape.heads * shape.head_dim + _kv_bytes(shape)
     memory_s = rates.seconds(moved, moved)

@@ -94,6 +94,8 @@ class Family:
     bidirectional: PrefillConstants
     decode: DecodeConstants
     pointwise: PointwiseConstants
+    flops_per_clock: float  # 16-bit, of one unit at full rate; 0 if unknown
+    boost_w_per_tflops: float  # power over 16-bit peak that holds the boost clock in long runs
     measured_share: float  # published best matmul over datasheet peak of the chip that was fitted
     is_fitted: bool
 
@@ -109,6 +111,8 @@ def family_named(name: str) -> Family:
         bidirectional=_constants(PrefillConstants, table, "bidirectional", name),
         decode=_constants(DecodeConstants, table, "decode", name),
         pointwise=_constants(PointwiseConstants, table, "pointwise", name),
+        flops_per_clock=_number(table, "flops_per_clock", name),
+        boost_w_per_tflops=_number(table, "boost_w_per_tflops", name),
         measured_share=_number(table, "measured_share", name),
         is_fitted="like" not in _read(name),
     )

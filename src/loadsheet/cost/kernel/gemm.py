@@ -24,6 +24,7 @@ _TILES = (
 _SPLITS = (1, 2, 4, 8, 16, 32)
 _SLAB_BYTES = 128
 _MAX_OVERLAP = 3  # tiles in flight per unit that hide each other's latency
+_CUT = 1.5  # headroom from which a chip counts as cut down
 _LONG_S = 1e-3  # kernels beyond this feel the power limit
 
 
@@ -41,6 +42,7 @@ class GemmShape:
     is_fused: bool = False  # activations come quantised by the operator before
     moved_bytes: float | None = None  # activations in and out, where they are not m x k and m x n
     launch_share: float = 1.0  # of the launch measured alone
+    is_sustained: bool = False  # one of many heavy kernels in a row: the power limit counts
 
     def __post_init__(self) -> None:
         if min(self.m, self.n, self.k, self.batch) < 1:
@@ -63,17 +65,11 @@ class Operands:
 
 def gemm_seconds(shape: GemmShape, device: Device) -> float:
     """One launch, as in a captured graph, with 8-bit activations quantised on the way in."""
-    silicon = silicon_of(device)
-    family = family_named(silicon.family)
+    family = family_named(silicon_of(device).family)
     operands = operands_of(shape.dtype, device)
     constants = family.gemm if operands.width >= 2 else family.gemm_narrow
-    share = achieved_share(device, family)
-    return product_seconds(
-        shape,
-        operands,
-        Chip(silicon=silicon, memory_bytes_per_s=device.memory_bytes_per_s, share=share),
-        constants,
-    )
+    chip = chip_of(device, is_sustained=shape.is_sustained)
+    return product_seconds(shape, operands, chip, constants)
 
 
 def operands_of(dtype: str, device: Device) -> Operands:
@@ -87,7 +83,48 @@ def operands_of(dtype: str, device: Device) -> Operands:
     )
 
 
-def achieved_share(device: Device, family: Family) -> float:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    """`share` scales the family's share of the peak; `headroom` is how much more the units could
+    multiply than the datasheet sells (half-rate products of consumer cards): such a chip is not
+    limited by feeding its units and reaches its peak."""
+
+    silicon: Silicon
+    memory_bytes_per_s: float
+    share: float = 1.0
+    headroom: float = 1.0
+
+    def reached(self, family_share: float) -> float:
+        share = family_share * self.share
+        return share if self.headroom < _CUT else min(1.0, share * self.headroom)
+
+
+def chip_of(device: Device, *, is_sustained: bool = False) -> Chip:
+    silicon = silicon_of(device)
+    family = family_named(silicon.family)
+    peak = device.flops_per_s("bf16")
+    full = silicon.num_units * silicon.clock_hz * family.flops_per_clock
+    share = _published_share(device, family)
+    if is_sustained:
+        share *= sustained_share(device, family)
+    return Chip(
+        silicon=silicon,
+        memory_bytes_per_s=device.memory_bytes_per_s,
+        share=share,
+        headroom=full / peak if family.flops_per_clock else 1.0,
+    )
+
+
+def sustained_share(device: Device, family: Family) -> float:
+    """Of the boost clock, held under the power limit through seconds of dense arithmetic. Dynamic
+    power grows with clock times voltage squared; near the limit that is about the clock squared."""
+    if not device.power_w or not family.boost_w_per_tflops:
+        return 1.0
+    watts = device.power_w / (device.flops_per_s("bf16") / 1e12)
+    return min(1.0, math.sqrt(watts / family.boost_w_per_tflops))
+
+
+def _published_share(device: Device, family: Family) -> float:
     """How this chip's published best matmul compares with the fitted chip's, as shares of their
     datasheet peaks; 1 when none was published."""
     best, peak = device.measured_flops_per_s.get("bf16"), device.peak_flops_per_s.get("bf16")
@@ -96,17 +133,10 @@ def achieved_share(device: Device, family: Family) -> float:
     return best / peak / family.measured_share
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chip:
-    silicon: Silicon
-    memory_bytes_per_s: float
-    share: float = 1.0
-
-
 def product_seconds(shape: GemmShape, operands: Operands, chip: Chip, c: GemmConstants) -> float:
     """The model on explicit constants, which is what fitting calls."""
     m, n, k, batch = shape.m, shape.n, shape.k, shape.batch
-    peak = operands.peak_flops_per_s * c.peak_share * chip.share
+    peak = operands.peak_flops_per_s * chip.reached(c.peak_share)
     rates = _rates(chip, c)
     moved = shape.moved_bytes
     if moved is None:

@@ -25,9 +25,11 @@ class Software:
     fused_share: float = 1.0
     conv_share: float = 1.0
     gemm_share: float = 1.0
+    grouped_share: float = 1.0  # products of many experts
     attention_share: float = 1.0
     launch_share: float = 1.0
     kv_dtype: str = "bf16"
+    is_sustained: bool = False
 
 
 def operator_seconds(op: Operator, device: Device, software: Software) -> float:
@@ -52,8 +54,10 @@ def _product(op: Operator, device: Device, software: Software) -> float:
         is_fused=True,
         moved_bytes=op.num_bytes - op.weight_bytes if is_conv else None,
         launch_share=software.launch_share,
+        is_sustained=software.is_sustained,
     )
-    return gemm_seconds(shape, device) / (software.conv_share if is_conv else software.gemm_share)
+    shares = {OpKind.CONV: software.conv_share, OpKind.GROUPED_GEMM: software.grouped_share}
+    return gemm_seconds(shape, device) / shares.get(op.kind, software.gemm_share)
 
 
 def _attention(op: Operator, device: Device, software: Software) -> float:
@@ -71,12 +75,13 @@ def _attention(op: Operator, device: Device, software: Software) -> float:
         phase=phase,
         batch=a.batch,
         tokens=a.tokens,
-        context=max(context, a.tokens),
+        context=context,
         heads=a.heads,
         kv_heads=a.kv_heads,
         head_dim=a.qk_dim // 2 if a.is_latent else max((a.qk_dim + a.value_dim) // 2, 1),
         kv_dtype=software.kv_dtype,
         launch_share=software.launch_share,
+        is_sustained=software.is_sustained,
     )
     fused_s = attention_seconds(shape, device)
     if a.is_latent and phase is AttentionPhase.DECODE:  # all heads read one vector: arithmetic too

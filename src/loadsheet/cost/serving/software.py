@@ -1,0 +1,95 @@
+"""How software reaches the kernels: constants of pipelines and engines, from software.toml."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+from loadsheet.cost.kernel.operator_time import Software
+from loadsheet.cost.kernel.silicon import FOLDER
+from loadsheet.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSoftware:
+    """`modulation_share` takes the place of the kernels' fused_share in transformer denoisers.
+    `host_us` per operator, paid where the host is the slower side; `step_us` per step for the
+    sampler and the loop."""
+
+    kernels: Software
+    modulation_share: float
+    host_us: float
+    step_us: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextEngine:
+    """`iteration_us` of scheduling and sampling per iteration, plus `sequence_us` per running
+    sequence; `link_share` of the all-reduce rate is left between
+    other kernels; `token_slots` the most tokens one iteration takes; `memory_share` what the engine
+    takes of the device for weights and cache."""
+
+    kernels: Software
+    iteration_us: float
+    sequence_us: float
+    link_share: float
+    token_slots: int
+    max_sequences: int
+    memory_share: float
+
+
+@cache
+def image_software(mode: str) -> ImageSoftware:
+    """`eager` or `compiled`."""
+    table = _table("image", mode)
+    return ImageSoftware(
+        kernels=replace(_kernels(table), is_sustained=True),
+        modulation_share=_number(table, "modulation_share"),
+        host_us=_number(table, "host_us"),
+        step_us=_number(table, "step_us"),
+    )
+
+
+@cache
+def text_engine(name: str) -> TextEngine:
+    table = _table("text", name)
+    return TextEngine(
+        kernels=_kernels(table),
+        iteration_us=_number(table, "iteration_us"),
+        sequence_us=_number(table, "sequence_us"),
+        link_share=_number(table, "link_share"),
+        token_slots=round(_number(table, "token_slots")),
+        max_sequences=round(_number(table, "max_sequences")),
+        memory_share=_number(table, "memory_share"),
+    )
+
+
+@cache
+def _tables() -> Mapping[str, Mapping[str, Mapping[str, object]]]:
+    with (FOLDER / "software.toml").open("rb") as handle:
+        return tomllib.load(handle)
+
+
+def _table(kind: str, name: str) -> Mapping[str, object]:
+    tables = _tables()[kind]
+    if name not in tables:
+        raise ConfigError(f"{kind} software {name!r} is unknown; choose {', '.join(tables)}")
+    return tables[name]
+
+
+def _kernels(table: Mapping[str, object]) -> Software:
+    return Software(
+        fused_share=_number(table, "fused_share"),
+        conv_share=_number(table, "conv_share"),
+        gemm_share=_number(table, "gemm_share"),
+        grouped_share=_number(table, "grouped_share"),
+        attention_share=_number(table, "attention_share"),
+        launch_share=_number(table, "launch_share"),
+    )
+
+
+def _number(table: Mapping[str, object], key: str) -> float:
+    value = table.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ConfigError(f"software.toml: {key} is {value!r}, expected a number ≥ 0")
+    return float(value)
