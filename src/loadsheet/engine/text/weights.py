@@ -1,7 +1,7 @@
 """From a Hugging Face folder of safetensors to `DecoderWeights`, checked tensor by tensor."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -9,10 +9,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from loadsheet.engine.text.config import DecoderConfig
-from loadsheet.engine.text.decoder import Decoder, DecoderWeights, Layer
+from loadsheet.engine.text.decoder import Decoder, DecoderWeights, Layer, Linear
 from loadsheet.engine.text.linear import PackedLinear, build_linear
 from loadsheet.engine.torch_device import Placement
 from loadsheet.errors import AssetError, SpecError
+
+BuildLinear = Callable[[Tensor, Tensor | None], Linear]
 
 _SINGLE_FILE = "model.safetensors"
 _INDEX_FILE = "model.safetensors.index.json"
@@ -78,23 +80,25 @@ class _Checkpoint:
             )
 
 
-def load_decoder(folder: Path, placement: Placement) -> Decoder:
+def load_decoder(folder: Path, placement: Placement, build: BuildLinear = build_linear) -> Decoder:
+    """The fastest products by default; `PlainLinear` gives torch's own, as other libraries use."""
     config = DecoderConfig.from_hf(read_json(folder / "config.json"))
-    return Decoder(config, load_weights(folder, config, placement))
+    return Decoder(config, load_weights(_Checkpoint(folder, placement), config, build))
 
 
-def load_weights(folder: Path, config: DecoderConfig, placement: Placement) -> DecoderWeights:
-    checkpoint = _Checkpoint(folder, placement)
+def load_weights(
+    checkpoint: _Checkpoint, config: DecoderConfig, build: BuildLinear
+) -> DecoderWeights:
     shape_VD = (config.vocab_size, config.hidden_size)
     embedding_VD = checkpoint.take("model.embed_tokens.weight", *shape_VD)
     if config.has_tied_head:
         checkpoint.drop("lm_head.weight")
-        head = build_linear(embedding_VD)
+        head = build(embedding_VD, None)
         # A packed head is a second copy: the embedding has to stay readable row by row.
         checkpoint.num_bytes += embedding_VD.nbytes if isinstance(head, PackedLinear) else 0
     else:
-        head = build_linear(checkpoint.take("lm_head.weight", *shape_VD))
-    layers = tuple(_load_layers(checkpoint, config))
+        head = build(checkpoint.take("lm_head.weight", *shape_VD), None)
+    layers = tuple(_load_layers(checkpoint, config, build))
     final_norm_D = checkpoint.take("model.norm.weight", config.hidden_size)
     checkpoint.finish()
     return DecoderWeights(
@@ -106,7 +110,9 @@ def load_weights(folder: Path, config: DecoderConfig, placement: Placement) -> D
     )
 
 
-def _load_layers(checkpoint: _Checkpoint, config: DecoderConfig) -> Iterator[Layer]:
+def _load_layers(
+    checkpoint: _Checkpoint, config: DecoderConfig, build: BuildLinear
+) -> Iterator[Layer]:
     size_D, size_F = config.hidden_size, config.ffn_size
     size_X, size_KE = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
     for layer_idx in range(config.num_layers):
@@ -120,11 +126,11 @@ def _load_layers(checkpoint: _Checkpoint, config: DecoderConfig) -> Iterator[Lay
         gate_up_rows = {f"{ffn}.gate_proj": size_F, f"{ffn}.up_proj": size_F}
         yield Layer(
             attention_norm_D=checkpoint.take(f"{prefix}.input_layernorm.weight", size_D),
-            qkv=build_linear(checkpoint.take_joined(qkv_rows, "weight", size_D), qkv_bias),
-            out=build_linear(checkpoint.take(f"{out_name}.weight", size_D, size_X), out_bias),
+            qkv=build(checkpoint.take_joined(qkv_rows, "weight", size_D), qkv_bias),
+            out=build(checkpoint.take(f"{out_name}.weight", size_D, size_X), out_bias),
             ffn_norm_D=checkpoint.take(f"{prefix}.post_attention_layernorm.weight", size_D),
-            gate_up=build_linear(checkpoint.take_joined(gate_up_rows, "weight", size_D)),
-            down=build_linear(checkpoint.take(f"{ffn}.down_proj.weight", size_D, size_F)),
+            gate_up=build(checkpoint.take_joined(gate_up_rows, "weight", size_D), None),
+            down=build(checkpoint.take(f"{ffn}.down_proj.weight", size_D, size_F), None),
         )
 
 
