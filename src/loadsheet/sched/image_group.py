@@ -19,7 +19,7 @@ from loadsheet.workload.request import ImageRequest
 class ImageJob:
     """One image request inside its group; `next_kind` is the step it needs next.
 
-    `due_s` is its deadline, or infinity once it was given up.
+    `due_s` is its deadline, or infinity while it is given up.
     """
 
     request: ImageRequest
@@ -34,6 +34,10 @@ class ImageJob:
     @property
     def request_id(self) -> str:
         return self.request.request_id
+
+    @property
+    def deadline_s(self) -> float:
+        return self.request.arrival_s + self.request.slo.deadline_s
 
     @property
     def is_started(self) -> bool:
@@ -103,12 +107,8 @@ class ImageGroup:
     def add(self, request: ImageRequest, order: int) -> None:
         state_bytes = self.limits.state_bytes(request.width, request.height)
         assert state_bytes is not None, "admission lets only offered sizes in"
-        job = ImageJob(
-            request=request,
-            order=order,
-            due_s=request.arrival_s + request.slo.deadline_s,
-            state_bytes=state_bytes,
-        )
+        due_s = request.arrival_s + request.slo.deadline_s
+        job = ImageJob(request=request, order=order, due_s=due_s, state_bytes=state_bytes)
         self._jobs[request.request_id] = job
         self.waiting.add(*job.urgency, job)
 
@@ -152,6 +152,7 @@ class ImageGroup:
                 self._remove(job)
                 left.append(job.request_id)
             else:
+                job.due_s = job.deadline_s  # what was given up on a wrong prediction gets a chance
                 self.ready.add(*job.urgency, job)
         return left
 

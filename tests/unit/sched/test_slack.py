@@ -5,8 +5,11 @@ from itertools import pairwise
 
 import pytest
 
+from loadsheet.sched.event import Arrived, StepFinished
 from loadsheet.sched.plan import StepKind
-from loadsheet.sched.slack import PATIENCE, SHORT_PATIENCE
+from loadsheet.sched.scheduler import Scheduler
+from loadsheet.sched.slack import PATIENCE, SHORT_PATIENCE, SlackPolicy
+from loadsheet.sched.step_times import LearnedStepTimes
 
 DENOISE_S = 0.050
 
@@ -201,6 +204,21 @@ def test_a_started_image_is_lost_only_when_it_would_be_late_alone(make_device, m
     device.step()
     device.arrive(make.image("other", steps=2, deadline=9.0))
     assert device.step().request_ids() == ("tight",)
+
+
+def test_an_image_given_up_on_a_wrong_prediction_gets_another_chance(make):
+    """The prior says 10 s per denoise step; the first ones take 50 ms."""
+    scheduler = Scheduler(
+        make.device_limits(images=(make.image_limits(max_batch=1),)),
+        SlackPolicy(),
+        LearnedStepTimes(lambda kind, model, shape: 10.0 if kind is StepKind.DENOISE else 0.05),
+    )
+    scheduler.on_event(Arrived(request=make.image("first", steps=9, deadline=4.0)), 0.0)
+    for step_id in (1, 2, 3):
+        scheduler.plan(step_id - 1)
+        scheduler.on_event(StepFinished(step_id=step_id, duration_s=0.05, ended=()), step_id)
+    scheduler.on_event(Arrived(request=make.image("second", steps=9, deadline=9.0)), 3.0)
+    assert scheduler.plan(3.0).request_ids() == ("first",)
 
 
 def test_a_lost_prompt_gives_way_to_one_that_can_be_in_time(make_device, make):
