@@ -148,6 +148,7 @@ def main() -> int:
     parser.add_argument("--sections", default="gemm,gemm_narrow,prefill,bidirectional,decode")
     parser.add_argument("--evaluations", type=int, default=500)
     parser.add_argument("--sample", type=int, default=200)
+    parser.add_argument("--score-as", help="only score, with the constants of this family")
     parser.add_argument("--write", action="store_true", help="replace the sections in the TOML")
     arguments = parser.parse_args()
     device = DeviceCatalog().find(arguments.device)
@@ -163,6 +164,10 @@ def main() -> int:
             sys.stderr.write(f"{name}: no rows\n")
             continue
         predict = predictor(name, device)
+        if arguments.score_as:
+            other = getattr(family_named(arguments.score_as), name)
+            sys.stdout.write(f"{name} as {arguments.score_as}: {report(rows, predict, other)}\n")
+            continue
         constants = fit(
             rows, predict, getattr(family, name), arguments.evaluations, arguments.sample
         )

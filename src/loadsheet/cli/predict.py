@@ -8,7 +8,7 @@ from pathlib import Path
 from loadsheet.cost.case import Answerer, FlopsAnswerer, answer_line
 from loadsheet.cost.image_case import OfflineImageAnswerer
 from loadsheet.cost.kernel_case import AllreduceAnswerer, AttentionAnswerer, GemmAnswerer
-from loadsheet.cost.text_case import OfflineTextAnswerer
+from loadsheet.cost.text_case import LoadAnswerer, OfflineTextAnswerer
 from loadsheet.errors import ConfigError, LoadsheetError
 
 _PROGRESS_EVERY = 1000
@@ -45,6 +45,9 @@ def answerers() -> dict[str, Answerer]:
         "allreduce": AllreduceAnswerer(),
         "offline_image": OfflineImageAnswerer(),
         "offline_text": OfflineTextAnswerer(),
+        "closed_loop_text": LoadAnswerer("closed_loop_text"),
+        "open_loop_text": LoadAnswerer("open_loop_text"),
+        "replay_text": LoadAnswerer("replay_text"),
     }
 
 

@@ -1,11 +1,21 @@
 """The `predict` cases of language models under load."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from loadsheet.cost.case import Answer, Case, check_fields, text, whole
 from loadsheet.cost.kernel_case import flagged
+from loadsheet.cost.serving.load import (
+    Latency,
+    Lengths,
+    closed_loop,
+    default_limits,
+    open_loop,
+    recorded,
+)
 from loadsheet.cost.serving.offline_text import TextJob, TextRate, offline_text
-from loadsheet.cost.serving.software import text_engine
+from loadsheet.cost.serving.replay import Arrival, Limits
+from loadsheet.cost.serving.software import TextEngine, text_engine
 from loadsheet.cost.serving.text_step import TextModel
 from loadsheet.errors import CapacityError, ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog
@@ -70,3 +80,95 @@ def text_model(
 
 
 _KEEP_WIDE = frozenset({"int4", "uint4"})  # weight-only formats leave the cache alone
+
+
+@dataclass(slots=True)
+class LoadAnswerer:
+    """closed_loop_text, open_loop_text and replay_text, by `kind`."""
+
+    kind: str
+    catalog: Catalog = field(default_factory=Catalog)
+    devices: DeviceCatalog = field(default_factory=DeviceCatalog)
+
+    def __call__(self, case: Case) -> Answer:
+        check_fields(case, _COMMON | _FIELDS[self.kind])
+        device = self.devices.find(text(case, "device"))
+        component = self.catalog.component(text(case, "model"), "decoder")
+        model = text_model(case, component, device, whole(case, "tp", 1) or 1)
+        model = replace(model, ep=whole(case, "ep", 1) or 1)
+        engine = text_engine(str(case.get("engine") or "vllm"))
+        latency = _ANSWERS[self.kind](case, model, engine)
+        return flagged(_fields(latency, self.kind), device)
+
+
+_COMMON = {"model", "device", "tp", "dtype", "ep", "engine", "engine_version"}
+_LENGTHS = {"input_tokens", "output_tokens"}
+_FIELDS = {
+    "closed_loop_text": _LENGTHS | {"concurrency"},
+    "open_loop_text": _LENGTHS | {"rate_rps", "num_requests"},
+    "replay_text": {"max_num_seqs", "kv_tokens", "max_batched_tokens", "requests"},
+}
+
+
+def _closed(case: Case, model: TextModel, engine: TextEngine) -> Latency:
+    return closed_loop(model, engine, _lengths(case), whole(case, "concurrency"))
+
+
+def _open(case: Case, model: TextModel, engine: TextEngine) -> Latency:
+    rate = number(case.get("rate_rps"), "rate_rps")
+    return open_loop(model, engine, _lengths(case), rate, whole(case, "num_requests", 500))
+
+
+def _replayed(case: Case, model: TextModel, engine: TextEngine) -> Latency:
+    rows = case.get("requests")
+    if not isinstance(rows, list) or not all(isinstance(r, list) and len(r) == 3 for r in rows):
+        raise ConfigError("requests must be a list of [arrival_s, input_tokens, output_tokens]")
+    arrivals = [
+        Arrival(
+            at_s=number(row[0], "arrival_s"),
+            input_tokens=max(round(number(row[1], "input")), 1),
+            output_tokens=max(round(number(row[2], "output")), 1),
+        )
+        for row in rows
+    ]
+    limits = default_limits(model, engine)
+    return recorded(
+        model,
+        engine,
+        arrivals,
+        Limits(
+            max_sequences=whole(case, "max_num_seqs", limits.max_sequences),
+            kv_tokens=whole(case, "kv_tokens", limits.kv_tokens),
+            token_slots=whole(case, "max_batched_tokens", limits.token_slots),
+            is_mixed=engine.is_mixed,
+        ),
+    )
+
+
+_ANSWERS: dict[str, Callable[[Case, TextModel, TextEngine], Latency]] = {
+    "closed_loop_text": _closed,
+    "open_loop_text": _open,
+    "replay_text": _replayed,
+}
+
+
+def _fields(latency: Latency, kind: str) -> Answer:
+    ttft, tpot = latency.ttft_s * 1e3, latency.tpot_s * 1e3
+    if kind == "open_loop_text":
+        rate = latency.output_tokens_per_s
+        return {"ttft_ms": ttft, "itl_ms": tpot, "output_tokens_per_s": rate}
+    if kind == "replay_text":
+        return {"makespan_s": latency.makespan_s, "ttft_ms": ttft, "tpot_ms": tpot}
+    return {"ttft_ms": ttft, "tpot_ms": tpot}
+
+
+def _lengths(case: Case) -> Lengths:
+    return Lengths(
+        input_tokens=whole(case, "input_tokens"), output_tokens=whole(case, "output_tokens")
+    )
+
+
+def number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ConfigError(f"{name} is {value!r}, expected a number of 0 or more")
+    return float(value)

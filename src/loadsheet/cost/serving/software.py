@@ -25,15 +25,18 @@ class ImageSoftware:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextEngine:
     """`iteration_us` of scheduling and sampling per iteration, plus `sequence_us` per running
-    sequence; `link_share` of the all-reduce rate is left between
-    other kernels; `token_slots` the most tokens one iteration takes; `memory_share` what the engine
-    takes of the device for weights and cache."""
+    sequence; `request_ms` once per request, before its first token (transport, tokenizer, queues
+    between processes); `link_share` of the all-reduce rate is left between other kernels;
+    `token_slots` the most tokens one iteration takes; `memory_share` what the engine takes of the
+    device for weights and cache; `is_mixed` prefills beside decodes."""
 
     kernels: Software
     iteration_us: float
     sequence_us: float
+    request_ms: float
     link_share: float
     token_slots: int
+    is_mixed: bool
     max_sequences: int
     memory_share: float
 
@@ -57,8 +60,10 @@ def text_engine(name: str) -> TextEngine:
         kernels=_kernels(table),
         iteration_us=_number(table, "iteration_us"),
         sequence_us=_number(table, "sequence_us"),
+        request_ms=_number(table, "request_ms"),
         link_share=_number(table, "link_share"),
         token_slots=round(_number(table, "token_slots")),
+        is_mixed=_number(table, "is_mixed") > 0,
         max_sequences=round(_number(table, "max_sequences")),
         memory_share=_number(table, "memory_share"),
     )

@@ -20,6 +20,7 @@ from loadsheet.specs.pipeline import Component
 from loadsheet.specs.precision import Precision
 
 _ROW_SHARDED = ("o_proj", "down_proj", "down", "dense", "out_proj", "fc2", "c_proj")
+_DENSE_ROWS = 2048  # tokens from which products run at the arithmetic limit
 _WHOLE = ("gate", "q_a_proj", "kv_a_proj_with_mqa")
 
 
@@ -50,7 +51,11 @@ class TextModel:
 
 def step_seconds(model: TextModel, shape: TokenShape, engine: TextEngine) -> float:
     """Every kernel and all-reduce of one pass, without the host."""
-    kernels = replace(engine.kernels, kv_dtype=model.precision.kv)
+    kernels = replace(
+        engine.kernels,
+        kv_dtype=model.precision.kv,
+        is_sustained=shape.rows >= _DENSE_ROWS,  # arithmetic heats the chip, memory much less
+    )
     walked = operators(model.component, shape, model.precision)
     device_s = sum(
         op.count * operator_seconds(sharded(op, model), model.device, kernels) for op in walked
