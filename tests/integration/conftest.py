@@ -57,7 +57,8 @@ def flight(tmp_path_factory) -> Iterator[Flight]:
         env={**os.environ, "COLUMNS": "200"},
     )
     flight = Flight(f"http://127.0.0.1:{port}", process)
-    threading.Thread(target=flight.read, daemon=True).start()
+    reader = threading.Thread(target=flight.read, daemon=True)
+    reader.start()
     try:
         assert flight.is_ready.wait(START_TIMEOUT_S), flight.output
         assert process.poll() is None, flight.output
@@ -69,4 +70,7 @@ def flight(tmp_path_factory) -> Iterator[Flight]:
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+        finally:
+            reader.join(STOP_TIMEOUT_S)
+            process.stdout.close()
     assert process.returncode == 0, flight.output

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/guide/*.md"))]
 ADDRESS = "http://127.0.0.1:8000"
 SERVERS = {"up", "serve"}
-ELSEWHERE = {"git", "cd", "pip", "podman", "docker", "apt-get"}  # needs a network or another folder
+ELSEWHERE = {"git", "cd", "pip", "podman", "docker", "apt-get", "aiperf", "guidellm"}
+# … need a network, another folder or an environment of their own
 
 pytestmark = pytest.mark.real_weights
 
@@ -57,12 +58,26 @@ def check(command: str, folder: Path) -> None:
         subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
     elif words[0] == "loadsheet" and words[1] in SERVERS:
         parse(words[1:])
+    elif words[:2] == ["python", "-m"]:
+        check_flags(words)
+    elif words[:3] == ["loadsheet", "bench", "run"]:
+        run_shell(f"{shlex.join(words)} --warmup 1 --duration 3", folder)
     elif words[0] not in ELSEWHERE:
         run_shell(command, folder)
 
 
+def check_flags(words: list[str]) -> None:
+    """Long work (training, downloads) is only asked whether it knows these flags."""
+    action = [word for word in words[3:4] if not word.startswith("-")]
+    asked = [sys.executable, *words[1:3], *action, "--help"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=120)
+    flags = [word.split("=")[0] for word in words[3:] if word.startswith("--")]
+    assert [flag for flag in flags if flag not in done.stdout] == []
+
+
 @pytest.mark.parametrize("block", blocks("sh"))
 def test_shell_blocks_run(block, flight, tmp_path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     for command in commands(block.replace(ADDRESS, flight.url)):
         check(command, tmp_path)
 
