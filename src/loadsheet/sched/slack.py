@@ -5,11 +5,12 @@ from being late; denoise steps are short and can stop after any of them. That is
 (Lehoczky and Ramos-Thuel, RTSS 1992) with a step as the quantum and earliest deadline first among
 images. At each step boundary, with D the deadline of the next tokens and S = D - now - decode - m:
 
-    an image step that ends within S, while no prompt is urgent      → the image step
-    otherwise                                                       → one text iteration, with
-                                        as much prefill as still ends by D
+    an image step that ends within S, while no prompt is urgent and the image is not relaxed enough
+    to let one pass                                                  → the image step
+    otherwise → one text iteration, with as much prefill as still ends by D
 
-Work conserving: with nothing else to do it decodes at once, and early tokens become credit.
+Work conserving: with nothing else to do it decodes at once, and early tokens become credit. What is
+lost is served after the rest (see lost_work); patience bounds what deadlines alone would starve.
 """
 
 from dataclasses import dataclass
