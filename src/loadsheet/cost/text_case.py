@@ -96,9 +96,17 @@ class LoadAnswerer:
         component = self.catalog.component(text(case, "model"), "decoder")
         model = text_model(case, component, device, whole(case, "tp", 1) or 1)
         model = replace(model, ep=whole(case, "ep", 1) or 1)
-        engine = text_engine(str(case.get("engine") or "vllm"))
+        engine = text_engine(_engine_name(case, self.kind))
         latency = _ANSWERS[self.kind](case, model, engine)
         return flagged(_fields(latency, self.kind), device)
+
+
+def _engine_name(case: Case, kind: str) -> str:
+    """Open-loop figures of TensorRT-LLM come from behind Triton unless a version says otherwise."""
+    name = str(case.get("engine") or "vllm")
+    if kind == "open_loop_text" and name == "trtllm" and not case.get("engine_version"):
+        return "triton"
+    return name
 
 
 _COMMON = {"model", "device", "tp", "dtype", "ep", "engine", "engine_version"}
