@@ -32,6 +32,7 @@ _DEGREES = (1, 2, 4, 8)
 class OfflineTextAnswerer:
     catalog: Catalog = field(default_factory=Catalog)
     devices: DeviceCatalog = field(default_factory=DeviceCatalog)
+    engine: TextEngine = field(default_factory=lambda: text_engine("trtllm"))
 
     def __call__(self, case: Case) -> Answer:
         known = {"num_devices", "tp", "pp", "input_tokens", "output_tokens", "batch"}
@@ -54,7 +55,7 @@ class OfflineTextAnswerer:
                 continue
             job = TextJob(
                 model=text_model(case, component, device, tp),
-                engine=text_engine("trtllm"),
+                engine=self.engine,
                 input_tokens=whole(case, "input_tokens"),
                 output_tokens=whole(case, "output_tokens"),
                 batch=None if case.get("batch") is None else whole(case, "batch"),

@@ -15,15 +15,18 @@ from loadsheet.cost.serving.text_step import TextModel, prefill_shape, step_seco
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 _CHUNKS = (16, 64, 256, 512, 1024, 2048, 4096, 8192, 16384)
 _SHORT = 512
+_PREFIX = 4096
 
 
 @dataclass(slots=True)
 class IterationCost:
-    """`long_context` is the longest that the run will see."""
+    """`long_context` is the longest that the run will see, `prompt_tokens` the mean prompt: a chunk
+    of more holds several prompts."""
 
     model: TextModel
     engine: TextEngine
     long_context: int
+    prompt_tokens: int = _PREFIX
     _decode: dict[int, tuple[float, float]] = field(default_factory=dict)
     _chunk: dict[int, tuple[float, float]] = field(default_factory=dict)
 
@@ -61,11 +64,20 @@ class IterationCost:
 
     def _chunk_at(self, tokens: int, cached: int) -> float:
         if tokens not in self._chunk:
-            alone_s = step_seconds(self.model, prefill_shape(tokens), self.engine)
-            after = step_seconds(self.model, prefill_shape(tokens, cached=4096), self.engine)
-            self._chunk[tokens] = (alone_s, max((after - alone_s) / 4096, 0.0))
+            prompts = max(1, round(tokens / self.prompt_tokens))
+            each = max(1, tokens // prompts)
+            prefix = self._prefix(each)
+            alone, after = prefill_shape(each, prompts), prefill_shape(each, prompts, prefix)
+            alone_s = step_seconds(self.model, alone, self.engine)
+            after_s = step_seconds(self.model, after, self.engine)
+            self._chunk[tokens] = (alone_s, max((after_s - alone_s) / max(prefix, 1), 0.0))
         base, slope = self._chunk[tokens]
         return base + slope * cached
+
+    def _prefix(self, tokens: int) -> int:
+        """A cached prefix to price the slope with; learned positions may forbid a long one."""
+        positions = self.model.spec.num_positions
+        return min(_PREFIX, max(positions - tokens, 0)) if positions else _PREFIX
 
 
 def _between(grid: tuple[int, ...], value: int) -> tuple[int, int, float]:

@@ -47,7 +47,9 @@ def closed_loop(
         raise ConfigError(f"concurrency is {concurrency}; it must be 1 or more")
     pair = (lengths.input_tokens, lengths.output_tokens)
     first = [Arrival(at_s=0.0, input_tokens=pair[0], output_tokens=pair[1])] * concurrency
-    cost = IterationCost(model=model, engine=engine, long_context=sum(pair))
+    cost = IterationCost(
+        model=model, engine=engine, long_context=sum(pair), prompt_tokens=lengths.input_tokens
+    )
     limits = default_limits(model, engine)
     more = deque([pair] * ((_ROUNDS - 1) * concurrency))
     return summary(Replay(cost=cost, limits=limits, released=more).run(first), engine)
@@ -76,7 +78,8 @@ def recorded(
     if not arrivals:
         raise ConfigError("there are no requests to replay")
     longest = max(arrival.input_tokens + arrival.output_tokens for arrival in arrivals)
-    cost = IterationCost(model=model, engine=engine, long_context=longest)
+    mean = round(statistics.fmean(arrival.input_tokens for arrival in arrivals))
+    cost = IterationCost(model=model, engine=engine, long_context=longest, prompt_tokens=mean)
     return summary(Replay(cost=cost, limits=limits).run(arrivals), engine)
 
 

@@ -110,3 +110,9 @@ def test_absurd_loads_are_refused() -> None:
         open_loop(MODEL, ENGINE, Lengths(input_tokens=1, output_tokens=1), 0, 10)
     with pytest.raises(ConfigError, match="concurrency is 0"):
         closed_loop(MODEL, ENGINE, Lengths(input_tokens=1, output_tokens=1), 0)
+
+
+def test_learned_positions_bound_what_is_priced() -> None:
+    small = dataclasses.replace(MODEL, component=Catalog().component("gpt2", "decoder"))
+    latency = closed_loop(small, ENGINE, Lengths(input_tokens=512, output_tokens=64), 4)
+    assert 0 < latency.tpot_s < 0.01
