@@ -69,6 +69,8 @@ def from_rejection(rejection: Rejection) -> ApiError:
     match rejection.reason:
         case RejectReason.TOO_LARGE:
             return invalid(rejection.message, code="too_large")
+        case RejectReason.INVALID:
+            return invalid(rejection.message)
         case RejectReason.UNKNOWN_MODEL:
             return ApiError(
                 HTTPStatus.NOT_FOUND, "model_not_found", rejection.message, param="model"
