@@ -29,6 +29,7 @@ def test_the_body_has_the_four_fields():
     [
         (RejectReason.QUEUE_FULL, 429, "queue_full"),
         (RejectReason.TOO_LARGE, 400, "too_large"),
+        (RejectReason.INVALID, 400, "invalid_value"),
         (RejectReason.UNKNOWN_MODEL, 404, "model_not_found"),
         (RejectReason.DRAINING, 503, "draining"),
     ],
