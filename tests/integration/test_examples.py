@@ -23,6 +23,7 @@ def test_chat_and_draw(flight, tmp_path):
         check=True,
     )
     assert "lighthouse" in done.stdout.lower()
-    assert Image.open(tmp_path / "lighthouse.png").size == (128, 128)
+    with Image.open(tmp_path / "lighthouse.png") as picture:
+        assert picture.size == (128, 128)
     for output in (done.stdout, (script.parent / "output.txt").read_text()):
         assert {"text", "image"} <= {line.split(" ")[0] for line in output.splitlines() if line}
