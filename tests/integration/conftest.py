@@ -74,3 +74,11 @@ def flight(tmp_path_factory) -> Iterator[Flight]:
             reader.join(STOP_TIMEOUT_S)
             process.stdout.close()
     assert process.returncode == 0, flight.output
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """A browser of this machine, installed if there is none."""
+    script = Path(__file__).parents[2] / "scripts" / "ensure_chromium.py"
+    found = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, text=True, check=True)
+    return found.stdout.strip()

@@ -22,7 +22,6 @@ from loadsheet.engine.assets import asset_path, ensure_assets
 from loadsheet.engine.assets.cache import Cache, open_cache
 from loadsheet.engine.assets.ensure import Workshop
 from loadsheet.engine.assets.entry import Wheel, load_catalogue
-from loadsheet.engine.assets.image_folder import packaged_models
 from loadsheet.engine.assets.pip_download import download_wheel
 from loadsheet.engine.assets.progress import StageMeter
 from loadsheet.engine.image.draw import draw
@@ -289,10 +288,6 @@ def test_an_assembled_image_folder_draws(encoder: Path, tmp_path: Path) -> None:
     assert (red != blue).any()  # the prompt reaches the denoiser
 
 
-@pytest.mark.skipif(
-    not (packaged_models() / "emoji" / "model_index.json").exists(),
-    reason="this source tree holds no image weights",
-)
 def test_the_packaged_image_model_draws(cache_dir: Path | None) -> None:
     pixels = _draw(ensure_assets(["emoji"], cache_dir)["emoji"], "a red apple")
     assert pixels.std() > 10  # not one flat colour

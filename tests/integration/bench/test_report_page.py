@@ -1,15 +1,13 @@
 """The HTML report in a real browser: it draws, zooms, and needs nothing from outside."""
 
-import shutil
-
 import pytest
+from playwright.sync_api import sync_playwright
 
 from loadsheet.bench.html_report import html_report
 from loadsheet.bench.mock_server import Pace
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 DOCUMENT = {
     "name": "page",
     "run": {"warmup_s": 1, "duration_s": 5, "measure_alone": True},
@@ -33,11 +31,9 @@ def page_path(bench, tmp_path):
     return path
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_the_page_draws_and_reacts(page_path):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+def test_the_page_draws_and_reacts(page_path, chromium_path):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         errors, requests = [], []
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -1,9 +1,6 @@
 """The page in a real headless Chromium: chat, draw, stop, cancel, key and theme."""
 
-import subprocess
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -25,12 +22,9 @@ FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def browser():
-    script = Path(__file__).parents[3] / "scripts" / "ensure_chromium.py"
-    found = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, text=True, check=True)
-    path = found.stdout.strip()
+def browser(chromium_path):
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=list(FLAGS))
         yield browser
         browser.close()
 
