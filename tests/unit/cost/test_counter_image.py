@@ -6,19 +6,17 @@ Everything runs on the meta device: shapes and dispatch, no arithmetic.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import diffusers
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-torch = pytest.importorskip("torch")
-diffusers = pytest.importorskip("diffusers")
-
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-
-from loadsheet.cost import cascade  # noqa: E402
-from loadsheet.cost.components import operators, params  # noqa: E402
-from loadsheet.cost.operator import total  # noqa: E402
-from loadsheet.cost.shape import PictureShape  # noqa: E402
-from loadsheet.specs.from_hf import from_hf  # noqa: E402
-from loadsheet.specs.pipeline import Component, Role  # noqa: E402
+from loadsheet.cost import cascade
+from loadsheet.cost.components import operators, params
+from loadsheet.cost.operator import total
+from loadsheet.cost.shape import PictureShape
+from loadsheet.specs.from_hf import from_hf
+from loadsheet.specs.pipeline import Component, Role
 
 pytestmark = [pytest.mark.counter, pytest.mark.filterwarnings("ignore")]
 

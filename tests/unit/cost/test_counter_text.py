@@ -4,17 +4,15 @@ Small random-weight models run on the CPU; attention is eager or fused, both cou
 """
 
 import pytest
+import torch
+import transformers
+from torch.utils.flop_counter import FlopCounterMode
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-
-from loadsheet.cost.components import operators  # noqa: E402
-from loadsheet.cost.operator import total  # noqa: E402
-from loadsheet.cost.shape import Logits, TokenShape  # noqa: E402
-from loadsheet.specs.from_hf import from_hf  # noqa: E402
-from loadsheet.specs.pipeline import Component, Role  # noqa: E402
+from loadsheet.cost.components import operators
+from loadsheet.cost.operator import total
+from loadsheet.cost.shape import Logits, TokenShape
+from loadsheet.specs.from_hf import from_hf
+from loadsheet.specs.pipeline import Component, Role
 
 pytestmark = [
     pytest.mark.counter,
