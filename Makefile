@@ -40,7 +40,7 @@ $(RUN_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(DEV_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --quiet --progress-bar on --constraint constraints.txt --editable '.[torch,bench,train,dev]'
+	$(PIP) install --quiet --progress-bar on --constraint constraints.txt --editable '.[torch,bench,train,jax,wandb,dev]'
 	touch $@ $(RUN_STAMP)
 
 clean:

@@ -24,7 +24,7 @@ GROUP_WEIGHTS = {
 }
 """Sampling weight of a concept by Unicode group; a group that is not named is dropped."""
 
-COMMON_WEIGHT = 15.0
+COMMON_WEIGHT = 4
 MAX_KEYWORDS = 6
 COMMON_NAMES = frozenset(
     " ".join(name.split())

@@ -59,7 +59,7 @@ class TrainImageConfig:
     )
     denoiser: DenoiserConfig = DenoiserConfig()
     denoiser_loop: LoopConfig = field(
-        default=LoopConfig(num_steps=4000, learning_rate=8e-4, warmup_steps=200, ema_decay=0.998)
+        default=LoopConfig(num_steps=11000, learning_rate=8e-4, warmup_steps=200, ema_decay=0.998)
     )
     sampling: SamplingConfig = SamplingConfig()
 

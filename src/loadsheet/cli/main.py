@@ -25,17 +25,25 @@ COMMANDS = {
     "generate": "text or an image in the terminal, without a server",
     "bench": "mixed text and image load against any OpenAI-compatible server",
     "assets": "fetch and convert the default models",
+    "train": "the decoder and the image model, each from nothing",
+    "adapt": "BERT to classification, diffusion to a style, and how they compare",
+    "runs": "tracked runs: list, show, compare, plot",
 }
 
 _GROUPS = {
     "plan": ("explain", "compare", "predict", "catalog"),
     "fly": ("up", "serve", "generate", "bench", "assets"),
+    "learn": ("train", "adapt", "runs"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 is success, 2 bad input, 130 an interrupt."""
-    arguments = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+    except LoadsheetError as error:  # a command whose extra is not installed
+        sys.stderr.write(f"loadsheet: {error}\n")
+        return 2
     logging.basicConfig(
         level=logging.DEBUG if arguments.verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
