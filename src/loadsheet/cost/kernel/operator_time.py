@@ -94,4 +94,5 @@ def _pointwise(op: Operator, device: Device, software: Software) -> float:
         return 0.0
     c = family_named(silicon_of(device).family).pointwise
     moved_s = op.num_bytes * software.fused_share / (device.memory_bytes_per_s * c.memory_share)
-    return moved_s + c.launch_us * 1e-6 * software.launch_share
+    compute_s = op.flops / device.flops_per_s(op.dtype) if op.flops else 0.0  # a linear scan's
+    return max(moved_s, compute_s) + c.launch_us * 1e-6 * software.launch_share

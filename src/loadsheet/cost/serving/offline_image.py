@@ -7,7 +7,7 @@ and host, pass by pass: the host issues every operator, which decides for small 
 from dataclasses import dataclass, replace
 
 from loadsheet.cost.components import operators
-from loadsheet.cost.kernel.operator_time import operator_seconds
+from loadsheet.cost.kernel.operator_time import Software, operator_seconds
 from loadsheet.cost.operator import Operator
 from loadsheet.cost.serving.software import ImageSoftware, image_software
 from loadsheet.cost.shape import Logits, PictureShape, TokenShape
@@ -76,10 +76,7 @@ def batch_seconds(job: ImageJob, batch: int) -> float:
             continue
         passes = job.steps if component.role is Role.DENOISER else 1
         walked = _walk(job, pipeline, component, batch)
-        is_modulated = component.role is Role.DENOISER and not isinstance(
-            component.spec, UNetSpec | PixelUNetSpec
-        )
-        once_s = pass_seconds(walked, job.device, software, is_modulated=is_modulated)
+        once_s = pass_seconds(walked, job.device, software, is_modulated=is_modulated(component))
         if component.role is Role.DENOISER:
             once_s += software.step_us * 1e-6
         total_s += passes * once_s
@@ -90,12 +87,28 @@ def pass_seconds(
     walked: list[Operator], device: Device, software: ImageSoftware, *, is_modulated: bool = False
 ) -> float:
     """One run of a component. `is_modulated` for transformer denoisers."""
-    kernels = software.kernels
-    if is_modulated:
-        kernels = replace(kernels, fused_share=software.modulation_share)
+    kernels = pass_kernels(software, is_modulated=is_modulated)
     device_s = sum(op.count * operator_seconds(op, device, kernels) for op in walked)
-    host_s = sum(op.count for op in walked if op.num_bytes) * software.host_us * 1e-6
-    return max(device_s, host_s)
+    return max(device_s, issue_seconds(walked, software))
+
+
+def is_modulated(component: Component) -> bool:
+    """A transformer denoiser scales and shifts its activations by the timestep."""
+    return component.role is Role.DENOISER and not isinstance(
+        component.spec, UNetSpec | PixelUNetSpec
+    )
+
+
+def pass_kernels(software: ImageSoftware, *, is_modulated: bool) -> Software:
+    """How the pipeline launches the kernels of one pass."""
+    if not is_modulated:
+        return software.kernels
+    return replace(software.kernels, fused_share=software.modulation_share)
+
+
+def issue_seconds(walked: list[Operator], software: ImageSoftware) -> float:
+    """Host time to launch every operator of one pass, one by one."""
+    return sum(op.count for op in walked if op.num_bytes) * software.host_us * 1e-6
 
 
 def _walk(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from loadsheet.cost.components import operators
 from loadsheet.cost.kernel.allreduce import allreduce_seconds
-from loadsheet.cost.kernel.operator_time import operator_seconds
+from loadsheet.cost.kernel.operator_time import Software, operator_seconds
 from loadsheet.cost.operator import Operator, OpKind
 from loadsheet.cost.serving.software import TextEngine
 from loadsheet.cost.shape import Span, TokenShape
@@ -51,16 +51,21 @@ class TextModel:
 
 def step_seconds(model: TextModel, shape: TokenShape, engine: TextEngine) -> float:
     """Every kernel and all-reduce of one pass, without the host."""
-    kernels = replace(
-        engine.kernels,
-        kv_dtype=model.precision.kv,
-        is_sustained=shape.rows >= _DENSE_ROWS,  # arithmetic heats the chip, memory much less
-    )
+    kernels = step_kernels(model, shape, engine)
     walked = operators(model.component, shape, model.precision)
     device_s = sum(
         op.count * operator_seconds(sharded(op, model), model.device, kernels) for op in walked
     )
-    return device_s + _communication_seconds(model, shape) / engine.link_share
+    return device_s + exchange_seconds(model, shape, engine)
+
+
+def step_kernels(model: TextModel, shape: TokenShape, engine: TextEngine) -> Software:
+    """How the engine launches the kernels of this pass."""
+    return replace(
+        engine.kernels,
+        kv_dtype=model.precision.kv,
+        is_sustained=shape.rows >= _DENSE_ROWS,  # arithmetic heats the chip, memory much less
+    )
 
 
 def prefill_shape(tokens: int, batch: int = 1, cached: int = 0) -> TokenShape:
@@ -100,10 +105,11 @@ def sharded(op: Operator, model: TextModel) -> Operator:
     return op
 
 
-def _communication_seconds(model: TextModel, shape: TokenShape) -> float:
+def exchange_seconds(model: TextModel, shape: TokenShape, engine: TextEngine) -> float:
+    """Two all-reduces of the hidden states per layer."""
     num_bytes = 2.0 * shape.rows * model.spec.hidden_size
     once_s = allreduce_seconds(num_bytes, model.tp, model.device)
-    return 2 * model.spec.num_layers * once_s
+    return 2 * model.spec.num_layers * once_s / engine.link_share
 
 
 def heads_of(spec: DecoderSpec) -> int:
