@@ -51,6 +51,24 @@ def pick_images(state: DeviceState, slack_s: float, now_s: float) -> ImagePick |
     return _pick(prices, leader.next_kind, members)
 
 
+def keeps_running(group: ImageGroup, times: StepTimes, now_s: float) -> ImageChoice | None:
+    """All started images, if they denoise together now and would again after this step.
+
+    A batch of one goes on alone; a larger one shrinks only if somebody in it falls late.
+    """
+    jobs = list(group.ready)
+    if group.num_waiting or len(jobs) < group.num_started:
+        return None
+    if any(job.next_kind is not StepKind.DENOISE for job in jobs):
+        return None
+    prices = _Prices(group, jobs[0], times, now_s)
+    if len(jobs) > 1 and any(prices.laxity_s(job, len(jobs)) < 0 for job in jobs):
+        return None
+    mates = [job for job in jobs if _is_mate(job, jobs[0])]
+    members = _fill(prices, [jobs[0]], mates, float("inf"))
+    return _pick(prices, StepKind.DENOISE, members).choice if len(members) == len(jobs) else None
+
+
 class _Prices:
     """Seconds of steps around one leader, each predicted once per decision."""
 
@@ -88,12 +106,12 @@ class _Prices:
 
 def _is_mate(job: ImageJob, leader: ImageJob) -> bool:
     is_other = job is not leader
-    return is_other and job.next_kind is leader.next_kind and job.size_key == leader.size_key
+    return is_other and job.next_kind is leader.next_kind and job.batch_key == leader.batch_key
 
 
 def _starters(group: ImageGroup, leader: ImageJob) -> list[ImageJob]:
     """Waiting images that could start and join the leader; starts keep the order of deadlines."""
-    return list(takewhile(lambda job: job.size_key == leader.size_key, group.startable()))
+    return list(takewhile(lambda job: job.batch_key == leader.batch_key, group.startable()))
 
 
 def _fill(

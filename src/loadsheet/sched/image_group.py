@@ -52,9 +52,10 @@ class ImageJob:
         return self.due_s, self.order
 
     @property
-    def size_key(self) -> tuple[int, int, bool]:
-        """Images batch only with equals."""
-        return self.request.width, self.request.height, self.request.is_guided
+    def batch_key(self) -> tuple[int, int, bool, str | None]:
+        """Images batch only with equals: one size, one number of branches, one set of weights."""
+        request = self.request
+        return request.width, request.height, request.is_guided, request.adapter
 
     def shape(self, batch: int) -> ImageShape:
         """Of a step of `batch` images like this one."""
@@ -155,6 +156,17 @@ class ImageGroup:
                 job.due_s = job.deadline_s  # what was given up on a wrong prediction gets a chance
                 self.ready.add(*job.urgency, job)
         return left
+
+    def step_shape(self, request_ids: tuple[str, ...]) -> ImageShape:
+        """Of a step of these images, which are alike."""
+        return self._jobs[request_ids[0]].shape(len(request_ids))
+
+    def skip(self, request_ids: Iterable[str], num_steps: int) -> None:
+        """These images ran `num_steps` denoise steps together, and at most their last one."""
+        for request_id in request_ids:
+            job = self._jobs[request_id]
+            job.step_idx += num_steps - 1
+            _advance(job)
 
     def check_integrity(self) -> None:
         """Every image is in one place and its bytes are booked once. O(images)."""

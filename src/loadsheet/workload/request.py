@@ -34,7 +34,7 @@ class ImageRequest:
     """A text encoding, then `num_steps` denoise steps, then a VAE decode.
 
     `is_guided` means classifier-free guidance: each denoise step runs a conditional and an
-    unconditional branch.
+    unconditional branch. `adapter` names the low-rank weights that the model wears for it.
     """
 
     kind: ClassVar[RequestKind] = RequestKind.IMAGE
@@ -45,6 +45,7 @@ class ImageRequest:
     height: int
     num_steps: int
     is_guided: bool
+    adapter: str | None = None
     slo: ImageSLO = ImageSLO()
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from loadsheet.sched.image_batch import pick_images
@@ -142,3 +144,12 @@ def test_the_earliest_deadline_of_all_models_leads(make):
     groups[1].add(make.image("soon", deadline=5, model="two"), order=2)
     state = DeviceState(text=(), images=tuple(groups), times=make.exact(shared))
     assert pick_images(state, INF, now_s=0.0).choice.model == "two"
+
+
+def test_images_of_different_adapters_never_share_a_step(pick, make):
+    images = [
+        replace(make.image(name), adapter=adapter)
+        for name, adapter in zip("abcd", ("glossy", None, "glossy", "flat"), strict=True)
+    ]
+    assert pick(images).choice.request_ids == ("a",)  # starts keep the order of deadlines
+    assert pick(images, num_started=4).choice.request_ids == ("a", "c")
