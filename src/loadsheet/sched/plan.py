@@ -7,37 +7,22 @@ running it.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from loadsheet.cost.step_shape import ImageShape, StepKind, StepShape, TextShape
 
-class StepKind(StrEnum):
-    TEXT = "text"  # decodes of one model, fused with chunks of prefill
-    ENCODE = "encode"  # prompts of image requests → conditioning; first latents
-    DENOISE = "denoise"  # one sampler step for each image of the batch
-    VAE_DECODE = "vae_decode"  # latents → pixels
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextShape:
-    """What prices a text step. Context counts tokens already in the KV cache."""
-
-    num_decodes: int
-    decode_context_tokens: int
-    prefill_tokens: int
-    prefill_context_tokens: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageShape:
-    """What prices an encode, denoise or VAE step. Guidance doubles the denoiser's batch."""
-
-    batch: int
-    width: int
-    height: int
-    is_guided: bool
-
-
-StepShape = TextShape | ImageShape
+__all__ = [
+    "BlockGrant",
+    "ImageBatch",
+    "ImageItem",
+    "ImageShape",
+    "PrefillChunk",
+    "StepKind",
+    "StepPlan",
+    "StepShape",
+    "TextBatch",
+    "TextShape",
+    "Wait",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadsheet.cost.memory import RUNTIME_BYTES, kv_bytes_per_token, weight_bytes
-from loadsheet.cost.serving.iteration_cost import IterationCost
+from loadsheet.cost.serving.iteration_cost import IterationCost, spanning
 from loadsheet.cost.serving.replay import Arrival, Limits, Replay, Served
 from loadsheet.cost.serving.software import TextEngine
 from loadsheet.cost.serving.text_step import TextModel, heads_of
@@ -48,7 +48,10 @@ def closed_loop(
     pair = (lengths.input_tokens, lengths.output_tokens)
     first = [Arrival(at_s=0.0, input_tokens=pair[0], output_tokens=pair[1])] * concurrency
     cost = IterationCost(
-        model=model, engine=engine, long_context=sum(pair), prompt_tokens=lengths.input_tokens
+        model=model,
+        engine=engine,
+        contexts=spanning(sum(pair)),
+        prompt_tokens=lengths.input_tokens,
     )
     limits = default_limits(model, engine)
     more = deque([pair] * ((_ROUNDS - 1) * concurrency))
@@ -79,7 +82,8 @@ def recorded(
         raise ConfigError("there are no requests to replay")
     longest = max(arrival.input_tokens + arrival.output_tokens for arrival in arrivals)
     mean = round(statistics.fmean(arrival.input_tokens for arrival in arrivals))
-    cost = IterationCost(model=model, engine=engine, long_context=longest, prompt_tokens=mean)
+    contexts = spanning(longest)
+    cost = IterationCost(model=model, engine=engine, contexts=contexts, prompt_tokens=mean)
     return summary(Replay(cost=cost, limits=limits).run(arrivals), engine)
 
 

@@ -35,7 +35,7 @@ class FlatCost(IterationCost):
 
 
 def replay(limits: Limits, released: deque[tuple[int, int]] | None = None) -> Replay:
-    cost = FlatCost(model=MODEL, engine=ENGINE, long_context=1000)
+    cost = FlatCost(model=MODEL, engine=ENGINE, contexts=(512, 1024))
     return Replay(cost=cost, limits=limits, released=released or deque())
 
 
