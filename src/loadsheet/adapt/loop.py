@@ -1,8 +1,9 @@
 """One small training loop for everything this project trains.
 
-AdamW, linear warm-up then cosine decay, gradient clipping, bf16 autocast, an exponential moving
-average of the weights, and checkpoints. All randomness of step k comes from a generator seeded by
-(seed, k), so a run that stops and resumes computes bit for bit what an uninterrupted run computes.
+AdamW, linear warm-up then cosine decay, gradient accumulation and clipping, bf16 autocast, an
+exponential moving average of the weights, and checkpoints. All randomness of step k comes from a
+generator on the CPU seeded by (seed, k), so a run that stops and resumes computes bit for bit what
+an uninterrupted run computes, and every device sees the same batches.
 """
 
 import copy
@@ -16,6 +17,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from loadsheet.adapt.observer import TrainingObserver
+from loadsheet.engine.torch_device import resolve_placement
+from loadsheet.errors import ConfigError
+
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_NAME = "checkpoint.pt"
@@ -23,16 +28,21 @@ CHECKPOINT_NAME = "checkpoint.pt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopConfig:
-    """How to optimise. `autocast` runs the loss in bfloat16; weights stay in float32."""
+    """How to optimise. `autocast` runs the loss in bfloat16; weights stay in float32.
+
+    A step takes the mean gradient of `accumulate` micro-batches, each one call of the loss. With
+    `ema_decay` None there is no average: `Trainer.average` is the module, and no copy is held.
+    """
 
     num_steps: int
     learning_rate: float
+    accumulate: int = 1
     warmup_steps: int = 100
     final_lr_fraction: float = 0.02
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     max_grad_norm: float = 1.0
-    ema_decay: float = 0.999
+    ema_decay: float | None = 0.999
     checkpoint_every: int = 200
     log_every: int = 50
     seed: int = 0
@@ -49,17 +59,35 @@ class LoopResult:
 
 
 LossFn = Callable[[nn.Module, int, torch.Generator], Tensor]
-"""(module, step_idx, generator) -> scalar loss; draws its batch with the generator."""
+"""(module, step_idx, generator) -> scalar loss of one micro-batch.
+
+Draws the batch with the generator, which lies on the CPU, and moves it to the module's device.
+"""
 
 
 class Trainer:
-    """A module, its average, its optimiser and the step it has reached."""
+    """A module, its average, its optimiser and the step it has reached.
 
-    def __init__(self, module: nn.Module, loss_fn: LossFn, config: LoopConfig) -> None:
-        self.module = module
+    `device` is auto, cpu, mps, cuda or cuda:N; the module moves there.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        loss_fn: LossFn,
+        config: LoopConfig,
+        *,
+        device: str = "cpu",
+        observer: TrainingObserver | None = None,
+    ) -> None:
+        if config.accumulate < 1:
+            raise ConfigError(f"accumulate = {config.accumulate}; give 1 or more micro-batches")
+        self.device = resolve_placement(device).device
+        self.module = module.to(self.device)
         self.loss_fn = loss_fn
         self.config = config
-        self.average = copy.deepcopy(module).requires_grad_(False).eval()
+        self.observer = observer
+        self.average = _average_of(module, config)
         self.optimizer = torch.optim.AdamW(
             module.parameters(),
             lr=config.learning_rate,
@@ -84,8 +112,11 @@ class Trainer:
         config, total, count = self.config, 0.0, 0
         while self.step < until:
             started_s = time.monotonic()
-            total, count = total + self._step(), count + 1
+            loss = self._step()
             self.seconds += time.monotonic() - started_s
+            total, count = total + loss, count + 1
+            if self.observer is not None:
+                self.observer.on_step(self.step, config.num_steps, loss)
             if self.step % config.log_every == 0 or self.step == until:
                 self._log(total / count)
                 yield total / count
@@ -97,15 +128,24 @@ class Trainer:
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, config)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.autocast):
-            loss = self.loss_fn(self.module, self.step, step_generator(config.seed, self.step))
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = self._backward(step_generator(config.seed, self.step))
         nn.utils.clip_grad_norm_(self.module.parameters(), config.max_grad_norm)
         self.optimizer.step()
         self.step += 1
-        update_average(self.average, self.module, ema_decay(self.step, config))
-        return loss.item()
+        if config.ema_decay is not None:
+            update_average(self.average, self.module, ema_decay(self.step, config.ema_decay))
+        return loss
+
+    def _backward(self, generator: torch.Generator) -> float:
+        """Add up the gradient of the mean loss of all micro-batches; returns that loss."""
+        config, total = self.config, 0.0
+        for _ in range(config.accumulate):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=config.autocast):
+                loss = self.loss_fn(self.module, self.step, generator)
+            (loss / config.accumulate).backward()
+            total += loss.item()
+        return total / config.accumulate
 
     def _log(self, loss: float) -> None:
         logger.info(
@@ -122,7 +162,7 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         state = {
             "module": self.module.state_dict(),
-            "average": self.average.state_dict(),
+            "average": None if self.config.ema_decay is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
@@ -135,9 +175,10 @@ class Trainer:
         path = folder / CHECKPOINT_NAME
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         self.module.load_state_dict(state["module"])
-        self.average.load_state_dict(state["average"])
+        if self.config.ema_decay is not None:
+            self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
         logger.info("resume folder=%s step=%d", folder, self.step)
@@ -154,9 +195,15 @@ def learning_rate(step: int, config: LoopConfig) -> float:
     return config.learning_rate * (low + (1 - low) * cosine)
 
 
-def ema_decay(step: int, config: LoopConfig) -> float:
-    """The average follows closely at first: min(ema_decay, (1 + k) / (10 + k))."""
-    return min(config.ema_decay, (1 + step) / (10 + step))
+def ema_decay(step: int, final: float) -> float:
+    """The average follows closely at first: min(final, (1 + k) / (10 + k))."""
+    return min(final, (1 + step) / (10 + step))
+
+
+def _average_of(module: nn.Module, config: LoopConfig) -> nn.Module:
+    if config.ema_decay is None:
+        return module
+    return copy.deepcopy(module).requires_grad_(False).eval()
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
