@@ -83,7 +83,7 @@ class AutoencoderLoss:
         self.config = config
 
     def __call__(self, module: AutoencoderKL, step: int, generator: torch.Generator) -> Tensor:
-        x_BCHW = to_pixels(_cut(self.images, draw_crops(self.rows, step, generator, self.config)))
+        x_BCHW = to_pixels(cut(self.images, draw_crops(self.rows, step, generator, self.config)))
         posterior = module.encode(x_BCHW).latent_dist
         z_BChw = posterior.mean + posterior.std * _normal_like(posterior.mean, generator)
         y_BCHW = module.decode(z_BChw).sample.float()
@@ -113,7 +113,7 @@ class DecoderLoss:
 
     def __call__(self, module: AutoencoderKL, step: int, generator: torch.Generator) -> Tensor:
         crops = draw_crops(self.rows, step, generator, self.config)
-        x_BCHW = to_pixels(_cut(self.images, crops))
+        x_BCHW = to_pixels(cut(self.images, crops))
         z_BChw = _cut_latents(self.latents_NChw, crops, self.config)
         level = self.config.max_latent_noise * torch.rand(len(crops), 1, 1, 1, generator=generator)
         z_BChw = z_BChw + level * _normal_like(z_BChw, generator)
@@ -158,7 +158,8 @@ def image_loss(y_BCHW: Tensor, x_BCHW: Tensor, config: AutoencoderConfig) -> Ten
     return pixels + config.edge_weight * edges
 
 
-def _cut(images: npt.NDArray[np.uint8], crops: list[Crop]) -> npt.NDArray[np.uint8]:
+def cut(images: npt.NDArray[np.uint8], crops: list[Crop]) -> npt.NDArray[np.uint8]:
+    """The pixels of these crops, all of one side: uint8 [B, side, side, 3]."""
     return np.stack(
         [
             images[crop.row, crop.top : crop.top + crop.side, crop.left : crop.left + crop.side]
@@ -222,15 +223,20 @@ def encode_all(
 
 @torch.no_grad()
 def psnr_db(autoencoder: AutoencoderKL, images: npt.NDArray[np.uint8]) -> float:
-    """Mean over images of 10 log10(255^2 / MSE) between image and reconstruction, 8-bit scale."""
+    """Mean PSNR over images of the round trip through the posterior mean."""
     autoencoder.eval()
     values = []
     for image in images:
         x_BCHW = to_pixels(image[None])
         y_BCHW = autoencoder.decode(autoencoder.encode(x_BCHW).latent_dist.mean).sample
-        error = (y_BCHW.clamp(-1, 1) - x_BCHW) * 127.5
-        values.append(10 * torch.log10(255.0**2 / error.square().mean()))
-    return torch.stack(values).mean().item()
+        values.append(peak_signal_to_noise_db(y_BCHW, x_BCHW))
+    return torch.cat(values).mean().item()
+
+
+def peak_signal_to_noise_db(y_BCHW: Tensor, x_BCHW: Tensor) -> Tensor:
+    """10 log10(255^2 / MSE) per image [B], on the 8-bit scale; both in [-1, 1]."""
+    error = (y_BCHW.float().clamp(-1, 1) - x_BCHW) * 127.5
+    return 10 * torch.log10(255.0**2 / error.square().mean(dim=(1, 2, 3)))
 
 
 def _normal_like(tensor: Tensor, generator: torch.Generator) -> Tensor:
