@@ -6,6 +6,7 @@
     ├── AssetError         a model or data file is missing, damaged or cannot be fetched
     ├── CapacityError      a request or model can never fit in what was configured
     ├── InfeasibleError    no plan meets the limits
+    ├── BusyError          something is in use; the same call may work later
     └── ExecutorError      a device failed to run a step
 
 The command line prints the message and exits with 2; the server turns it into an OpenAI-shaped
@@ -35,6 +36,10 @@ class CapacityError(LoadsheetError):
 
 class InfeasibleError(LoadsheetError):
     """No plan meets the limits."""
+
+
+class BusyError(LoadsheetError):
+    """Something is in use."""
 
 
 class ExecutorError(LoadsheetError):

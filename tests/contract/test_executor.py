@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 import pytest
 import torch
 from diffusers import AutoencoderKL
+from torch import nn
 
 from loadsheet.engine.image.conditioning import Conditioning
+from loadsheet.engine.image.denoiser import UNetDenoiser
 from loadsheet.engine.image.image_engine import ImageEngine
 from loadsheet.engine.image.latent_decoder import LatentDecoder
 from loadsheet.engine.image.pipeline import ImagePipeline
@@ -99,6 +101,17 @@ class Letters:
         return Detokenizer(lambda ids: "".join(chr(97 + token_id) for token_id in ids))
 
 
+class Blend(nn.Module):
+    """A denoiser whose answer can be computed in the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
+
+    def forward(self, x, t, *, strength, return_dict):
+        return (self.one * x * strength[..., None, None] - t.view(-1, 1, 1, 1) / 999,)
+
+
 def image_pipeline() -> ImagePipeline:
     vae = AutoencoderKL(
         block_out_channels=(4, 4),
@@ -113,9 +126,7 @@ def image_pipeline() -> ImagePipeline:
         encode=lambda prompts: Conditioning(
             tensors={"strength": torch.tensor([[len(text) / 10] for text in prompts.texts])}
         ),
-        denoise=lambda x, t, given: (
-            x * given.tensors["strength"][..., None, None] - t.view(-1, 1, 1, 1) / 999
-        ),
+        denoise=UNetDenoiser(Blend()),
         decoder=LatentDecoder(vae.eval()),
         sampling=read_sampling({"_class_name": "FlowMatchEulerDiscreteScheduler"}),
         sizes=((SIDE, SIDE),),

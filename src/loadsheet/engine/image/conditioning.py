@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_ADDED = "added_cond_kwargs."  # what SDXL is told beside the prompt goes by this argument
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompts:
@@ -26,6 +28,17 @@ class Conditioning:
     """Denoiser arguments by name; the first dimension of each tensor counts prompts."""
 
     tensors: Mapping[str, Tensor]
+
+    def arguments(self) -> dict[str, Tensor | dict[str, Tensor]]:
+        """The denoiser's keyword arguments; `added_cond_kwargs.x` becomes x of that argument."""
+        arguments: dict[str, Tensor | dict[str, Tensor]] = {}
+        added: dict[str, Tensor] = {}
+        for name, tensor in self.tensors.items():
+            if name.startswith(_ADDED):
+                added[name.removeprefix(_ADDED)] = tensor
+            else:
+                arguments[name] = tensor
+        return arguments | {_ADDED[:-1]: added} if added else arguments
 
     @property
     def num_bytes(self) -> int:

@@ -18,7 +18,10 @@ from loadsheet.engine.image.samplers import History, per_image
 def denoise_step(
     pipeline: ImagePipeline, states: Sequence[ImageState], *, is_guided: bool
 ) -> tuple[Tensor, Sequence[History]]:
-    """Latents [B, C, H, W] and histories after the step; the states stay as they are."""
+    """Latents [B, C, H, W] and histories after the step; the states stay as they are.
+
+    All states wear the same adapter.
+    """
     x_t_BCHW = torch.cat([state.latents_1CHW for state in states])
     schedules = [state.schedule for state in states]
     idx = [state.step_idx for state in states]
@@ -29,6 +32,7 @@ def denoise_step(
         (x_t_BCHW * per_image(scales, x_t_BCHW)).repeat_interleave(rows, dim=0),
         per_image(timesteps, x_t_BCHW).flatten().repeat_interleave(rows),
         concatenate([state.branches for state in states]),
+        states[0].order.adapter,
     )
     prediction_BCHW = prediction_RCHW
     if is_guided:

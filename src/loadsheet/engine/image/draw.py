@@ -20,7 +20,9 @@ OnStep = Callable[[int, int], None]
 """Called with (step_idx, num_steps) after each denoise step."""
 
 
-def draw(pipeline: ImagePipeline, payload: ImagePayload, on_step: OnStep) -> npt.NDArray[np.uint8]:
+def draw(
+    pipeline: ImagePipeline, payload: ImagePayload, on_step: OnStep, adapter: str | None = None
+) -> npt.NDArray[np.uint8]:
     """Pixels [height, width, 3]. A guidance scale of 1 or less runs the conditional branch only."""
     width, height, num_steps = payload.width, payload.height, payload.num_steps
     schedule, sampler = pipeline.sampling.noise.schedule(num_steps), pipeline.sampling.sampler
@@ -35,9 +37,9 @@ def draw(pipeline: ImagePipeline, payload: ImagePayload, on_step: OnStep) -> npt
         for i in range(num_steps):
             x_in = x_t * schedule.input_scales[i]
             timestep = torch.tensor([schedule.timesteps[i]], device=x_t.device)
-            prediction = pipeline.denoise(x_in, timestep, wanted)
+            prediction = pipeline.denoise(x_in, timestep, wanted, adapter)
             if guidance > 1:
-                unconditional = pipeline.denoise(x_in, timestep, unwanted)
+                unconditional = pipeline.denoise(x_in, timestep, unwanted, adapter)
                 prediction = unconditional + guidance * (prediction - unconditional)
             x_t, history = sampler.step(prediction, x_t, [i], [schedule], history)
             on_step(i, num_steps)

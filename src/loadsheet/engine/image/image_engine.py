@@ -7,7 +7,8 @@ its company.
     admit ─► order ─► run(ENCODE) ─► state ─► run(DENOISE) × num_steps ─► run(VAE_DECODE) ─► release
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -18,6 +19,7 @@ from loadsheet.engine.image.denoise_step import denoise_step
 from loadsheet.engine.image.image_state import ImageOrder, ImageState
 from loadsheet.engine.image.latent_decoder import to_pixels
 from loadsheet.engine.image.pipeline import ImagePipeline, Size
+from loadsheet.engine.image.wardrobe import Wardrobe
 from loadsheet.errors import ConfigError, ExecutorError
 from loadsheet.runtime.executor import FailedOutput, ImageOutput, StepOutput
 from loadsheet.runtime.payload import ImagePayload
@@ -36,6 +38,7 @@ class ImageEngine:
         self._orders: dict[str, ImageOrder] = {}
         self._states: dict[str, ImageState] = {}
         self._unconditional: dict[Size, Conditioning] = {}  # of "", at most one per size
+        self._wardrobe = Wardrobe(pipeline.denoise.adapters)
         with torch.inference_mode():
             self._row_bytes = self._empty_prompt(pipeline.sizes[0]).num_bytes
 
@@ -60,17 +63,30 @@ class ImageEngine:
 
     def admit(self, request: ImageRequest, payload: ImagePayload) -> None:
         self._check(request, payload)
-        self._orders[request.request_id] = ImageOrder(
+        order = ImageOrder(
             request_id=request.request_id,
             payload=payload,
             is_guided=request.is_guided,
+            adapter=request.adapter,
             schedule=self.pipeline.sampling.noise.schedule(payload.num_steps),
         )
+        if request.adapter is not None:
+            self._wardrobe.take(request.adapter, request.request_id)
+        self._orders[request.request_id] = order
 
     def release(self, request_id: str) -> None:
         """Frees everything of a request; unknown ids are fine."""
         self._orders.pop(request_id, None)
         self._states.pop(request_id, None)
+        self._wardrobe.give_back(request_id)
+
+    def load_adapter(self, name: str, folder: Path) -> int:
+        """From now on requests may name it; its bytes. Waits for a running denoise step."""
+        return self._wardrobe.load(name, folder)
+
+    def unload_adapter(self, name: str) -> None:
+        """ConfigError while accepted images still need it, or when there is none of that name."""
+        self._wardrobe.unload(name)
 
     def run(self, plan: StepPlan) -> tuple[StepOutput, ...]:
         """One step for every request of the plan; a failed one says so and harms no other."""
@@ -104,6 +120,7 @@ class ImageEngine:
 
     def _denoise(self, batch: ImageBatch, shape: ImageShape) -> tuple[StepOutput, ...]:
         states = [_find(self._states, item.request_id) for item in batch.items]
+        _check_one_adapter(states)
         for item, state in zip(batch.items, states, strict=True):
             _check_shape(state.order, shape)
             if item.step_idx != state.step_idx or state.step_idx >= state.schedule.num_steps:
@@ -193,6 +210,13 @@ def _check_shape(order: ImageOrder, shape: ImageShape) -> None:
             f"{order.request_id} is {found[0]}x{found[1]}, guided: {found[2]};"
             f" its batch is {shape.width}x{shape.height}, guided: {shape.is_guided}"
         )
+
+
+def _check_one_adapter(states: Sequence[ImageState]) -> None:
+    adapters = {state.order.adapter for state in states}
+    if len(adapters) > 1:
+        names = ", ".join(sorted(name or "none" for name in adapters))
+        raise ExecutorError(f"a denoise step mixes images that wear different adapters: {names}")
 
 
 def _all_finite(x_BCHW: Tensor) -> list[bool]:

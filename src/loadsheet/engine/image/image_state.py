@@ -17,6 +17,7 @@ class ImageOrder:
     request_id: str
     payload: ImagePayload
     is_guided: bool
+    adapter: str | None
     schedule: NoiseSchedule
 
     @property

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from loadsheet.engine.image.conditioning import Conditioning, Prompts
+from loadsheet.engine.image.denoiser import UNetDenoiser
 from loadsheet.engine.image.latent_decoder import LatentDecoder
 from loadsheet.engine.image.scheduler_config import Sampling
 from loadsheet.engine.torch_device import Placement
@@ -25,7 +26,7 @@ class ImagePipeline:
 
     placement: Placement
     encode: Callable[[Prompts], Conditioning]
-    denoise: Callable[[Tensor, Tensor, Conditioning], Tensor]
+    denoise: UNetDenoiser
     decoder: LatentDecoder
     sampling: Sampling
     sizes: tuple[Size, ...]  # the native size first

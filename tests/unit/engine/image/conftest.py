@@ -1,11 +1,15 @@
 """Tiny pipeline folders of both layouts: random weights, vocabularies written here, no network."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.loaders import StableDiffusionLoraLoaderMixin
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import BertConfig, BertModel, CLIPTextConfig, CLIPTextModel
 
@@ -175,3 +179,21 @@ def _write_clip_tokenizer(folder: Path) -> None:
 def _write_json(path: Path, content: object) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def random_lora(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a strong random adapter of rank 2 for the attention of a folder's U-Net."""
+
+    def write(folder: Path, name: str, seed: int) -> Path:
+        unet = UNet2DConditionModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False)
+        unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v", "to_out.0"]))
+        generator = torch.Generator().manual_seed(seed)
+        pairs = {
+            key: torch.randn(tensor.shape, generator=generator)
+            for key, tensor in get_peft_model_state_dict(unet).items()
+        }
+        StableDiffusionLoraLoaderMixin.save_lora_weights(tmp_path / name, unet_lora_layers=pairs)
+        return tmp_path / name
+
+    return write
