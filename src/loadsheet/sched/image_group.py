@@ -75,6 +75,10 @@ class ImageGroup:
         self._jobs: dict[str, ImageJob] = {}
 
     @property
+    def is_empty(self) -> bool:
+        return not self._jobs
+
+    @property
     def num_started(self) -> int:
         """Images that hold latents."""
         return len(self._jobs) - len(self.waiting)
@@ -156,6 +160,10 @@ class ImageGroup:
                 job.due_s = job.deadline_s  # what was given up on a wrong prediction gets a chance
                 self.ready.add(*job.urgency, job)
         return left
+
+    def min_steps_left(self, request_ids: tuple[str, ...]) -> int:
+        """Until the first of these images has been denoised."""
+        return min(self._jobs[request_id].steps_left for request_id in request_ids)
 
     def step_shape(self, request_ids: tuple[str, ...]) -> ImageShape:
         """Of a step of these images, which are alike."""

@@ -77,6 +77,12 @@ class DeviceLimits:
     images: tuple[ImageLimits, ...] = ()
     num_lanes: int = 1
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model's name, text first."""
+        text = tuple(one.model for one in self.text)
+        return text + tuple(one.model for one in self.images)
+
     def __post_init__(self) -> None:
         _check_positive("a device", num_lanes=self.num_lanes)
         for models in ([one.model for one in self.text], [one.model for one in self.images]):

@@ -58,3 +58,11 @@ class Policy(Protocol):
         are not recorded, and a replay has to reach the same decisions without them.
         """
         ...
+
+    def steady(self, state: DeviceState, now_s: float, max_steps: int) -> tuple[Choice, int] | None:
+        """What `choose` would answer now and at each of the next boundaries, and at how many.
+
+        At most `max_steps`, within which nothing arrives, leaves or ends. None when that is not
+        certain. An answer changes memory as those calls of `choose` would.
+        """
+        ...

@@ -6,6 +6,7 @@ deadline first and batch when that pays, as under every policy.
 
 from loadsheet.sched.image_batch import pick_images
 from loadsheet.sched.policy import Choice, DeviceState, TextChoice
+from loadsheet.sched.steady import only_choice
 
 CHUNK_TOKENS = 512
 
@@ -27,3 +28,14 @@ class RoundRobinPolicy:
         idx = next((idx for idx in ready if idx >= self._text_turn), ready[0])
         self._text_turn = idx + 1
         return TextChoice(model=state.text[idx].model, chunk_tokens=CHUNK_TOKENS)
+
+    def steady(self, state: DeviceState, now_s: float, max_steps: int) -> tuple[Choice, int] | None:
+        choice = only_choice(state, now_s)
+        if choice is None:
+            return None
+        self._is_images_turn = isinstance(choice, TextChoice)
+        if isinstance(choice, TextChoice):
+            models = [group.model for group in state.text]
+            self._text_turn = models.index(choice.model) + 1
+            return TextChoice(model=choice.model, chunk_tokens=CHUNK_TOKENS), max_steps
+        return choice, max_steps

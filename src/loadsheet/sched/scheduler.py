@@ -7,6 +7,8 @@ It owns the state, the bounds and the building of plans; a policy only names the
 an argument and must not go back.
 """
 
+from collections.abc import Sequence
+
 from loadsheet.errors import ExecutorError
 from loadsheet.sched.admission import (
     refuse_draining,
@@ -22,12 +24,14 @@ from loadsheet.sched.plan import (
     ImageShape,
     StepKind,
     StepPlan,
+    StepShape,
     TextBatch,
     TextShape,
     Wait,
 )
 from loadsheet.sched.policy import DeviceState, ImageChoice, Policy, TextChoice, WaitUntil
 from loadsheet.sched.snapshot import ImageCounts, Snapshot, TextCounts
+from loadsheet.sched.steady import Steady
 from loadsheet.sched.step_times import StepTimes
 from loadsheet.sched.text_group import TextGroup
 from loadsheet.sched.work_ahead import work_ahead_s
@@ -52,6 +56,10 @@ class Scheduler:
         self._num_steps = 0
         self._now_s = float("-inf")
         self._is_draining = False
+
+    @property
+    def limits(self) -> DeviceLimits:
+        return self._limits
 
     def on_event(self, event: Event, now_s: float) -> Rejection | None:
         """Takes note of an event; only an arrival can be refused."""
@@ -79,6 +87,39 @@ class Scheduler:
         plan = self._build(choice, lane)
         self._lanes[lane] = plan
         return plan
+
+    def steady(self, now_s: float, max_steps: int) -> Steady | None:
+        """What `plan` would return now and at each boundary, if that is certain for a while.
+
+        The caller knows that nothing arrives, is cancelled or ends within `max_steps` steps. Needs
+        a free device, and step times that do not learn: those would change decisions on the way.
+        """
+        self._advance(now_s)
+        if self._times.is_learning or any(plan is not None for plan in self._lanes):
+            return None
+        found = self._policy.steady(self._state, now_s, max_steps)
+        if found is None:
+            return None
+        choice, max_steps = found
+        if isinstance(choice, TextChoice):
+            shape: StepShape = self._text[choice.model].shape(0, 0)
+            return Steady(StepKind.TEXT, choice.model, (), shape, max_steps)
+        assert isinstance(choice, ImageChoice), "waiting does not repeat"
+        group = self._images[choice.model]
+        shape = group.step_shape(choice.request_ids)
+        max_steps = min(max_steps, group.min_steps_left(choice.request_ids))
+        return Steady(choice.kind, choice.model, choice.request_ids, shape, max_steps)
+
+    def skip(self, steady: Steady, num_steps: int, now_s: float, ended: Sequence[str] = ()) -> None:
+        """`num_steps` of `steady` ran, the last until `now_s`; `ended` gave their last token."""
+        self._advance(now_s)
+        assert 0 < num_steps <= steady.max_steps, f"{num_steps} of {steady.max_steps} steps"
+        self._num_steps += num_steps
+        if steady.kind is not StepKind.TEXT:
+            self._images[steady.model].skip(steady.request_ids, num_steps)
+            return
+        for request_id in self._text[steady.model].skip(num_steps, ended, now_s):
+            del self._groups[request_id]
 
     def drain(self) -> None:
         """Refuse arrivals from now on; what was accepted is finished."""

@@ -20,6 +20,7 @@ from loadsheet.sched.image_batch import ImagePick, pick_images
 from loadsheet.sched.lost_work import give_up_images, give_up_prompts
 from loadsheet.sched.plan import StepKind
 from loadsheet.sched.policy import Choice, DeviceState, TextChoice
+from loadsheet.sched.steady import only_choice
 from loadsheet.sched.step_times import StepTimes
 from loadsheet.sched.text_group import TextGroup
 
@@ -87,6 +88,16 @@ class SlackPolicy:
         chunk_tokens = _chunk_tokens(text, pick, state.times)
         return TextChoice(model=text.need.group.model, chunk_tokens=chunk_tokens)
 
+    def steady(self, state: DeviceState, now_s: float, max_steps: int) -> tuple[Choice, int] | None:
+        choice = only_choice(state, now_s)
+        if isinstance(choice, TextChoice):
+            group = next(group for group in state.text if group.model == choice.model)
+            max_steps = _steps_in_time(group, state.times, now_s, max_steps)
+        if choice is None or not max_steps:
+            return None
+        self._num_granted = self._num_denied = self._num_late = 0
+        return choice, max_steps
+
     def _note_lateness(self, text: _Outlook, now_s: float) -> None:
         """After two misses in a row, stop serving deadlines that are lost."""
         self._num_late = self._num_late + 1 if text.laxity_s < 0 else 0
@@ -104,6 +115,21 @@ class SlackPolicy:
             return True
         is_hopeless = self._num_late >= 2 or text.prefill_laxity_s < 0 or seconds > text.max_stall_s
         return self._num_denied >= (SHORT_PATIENCE if is_hopeless else PATIENCE)
+
+
+def _steps_in_time(group: TextGroup, times: StepTimes, now_s: float, max_steps: int) -> int:
+    """How many decodes in a row are sure to be in time: no token deadline comes nearer.
+
+    Iterations get longer as context grows, so the last one has to keep the pace.
+    """
+    if group.next_token_due_s() - text_seconds(group, times, 0) < now_s:
+        return 0
+    while max_steps:
+        shape = group.shape_after(max_steps - 1)
+        if times.predict(StepKind.TEXT, group.model, shape) <= group.deadlines.pace_s():
+            return max_steps
+        max_steps //= 2
+    return 0
 
 
 def _outlook(state: DeviceState, now_s: float) -> _Outlook | None:

@@ -24,6 +24,11 @@ _MARGIN_DEVIATIONS = 3.0
 class StepTimes(Protocol):
     """Seconds of a step before it runs. Deterministic in what was observed."""
 
+    @property
+    def is_learning(self) -> bool:
+        """Whether `observe` changes predictions."""
+        ...
+
     def predict(self, kind: StepKind, model: str, shape: StepShape) -> float: ...
 
     def observe(self, kind: StepKind, model: str, shape: StepShape, seconds: float) -> None: ...
@@ -51,10 +56,30 @@ def small_cpu_prior(kind: StepKind, model: str, shape: StepShape) -> float:
     return 0.01 + shape.batch * pass_s * (shape.width * shape.height / 65536)
 
 
+class KnownStepTimes:
+    """`StepTimes` that are certain: a simulated device takes exactly as long as its price."""
+
+    __slots__ = ("predict",)
+
+    is_learning = False
+
+    def __init__(self, prior: Prior) -> None:
+        self.predict = prior
+
+    def observe(self, kind: StepKind, model: str, shape: StepShape, seconds: float) -> None:
+        """Nothing to learn."""
+
+    def margin(self, kind: StepKind) -> float:
+        del kind
+        return 0.0
+
+
 class LearnedStepTimes:
     """`StepTimes` that starts from a prior and learns a factor per bucket of shapes."""
 
     __slots__ = ("_deviations", "_factors", "_prior")
+
+    is_learning = True
 
     def __init__(self, prior: Prior = small_cpu_prior) -> None:
         self._prior = prior

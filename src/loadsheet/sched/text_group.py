@@ -58,6 +58,15 @@ class TextGroup:
         return len(self.waiting)
 
     @property
+    def is_empty(self) -> bool:
+        return not self._sequences
+
+    @property
+    def only_decodes(self) -> bool:
+        """Whether nobody waits or prefills."""
+        return len(self._running) == len(self._sequences)
+
+    @property
     def is_ready(self) -> bool:
         """Whether a step could run now."""
         if self._is_stepping:
@@ -96,6 +105,16 @@ class TextGroup:
             decode_context_tokens=self.context_tokens,
             prefill_tokens=prefill_tokens,
             prefill_context_tokens=prefill_context_tokens,
+        )
+
+    def shape_after(self, num_steps: int) -> TextShape:
+        """Of a decode after `num_steps` more of them."""
+        num_decodes = len(self._running)
+        return TextShape(
+            num_decodes=num_decodes,
+            decode_context_tokens=self.context_tokens + num_steps * num_decodes,
+            prefill_tokens=0,
+            prefill_context_tokens=0,
         )
 
     def add(self, request: TextRequest, order: int) -> None:
@@ -160,6 +179,19 @@ class TextGroup:
             self._remove(sequence)
         self._sampling.clear()
         return [sequence.request_id for sequence in left]
+
+    def skip(self, num_steps: int, ended: Iterable[str], now_s: float) -> list[str]:
+        """`num_steps` decodes ran, nobody joined or left but at the end of the last. Who left."""
+        block_tokens = self.limits.block_tokens
+        for offset in range(1, min(num_steps, block_tokens) + 1):
+            growing = self._grows[(self.it + offset) % block_tokens]
+            num_blocks = 1 + (num_steps - offset) // block_tokens
+            for sequence in growing.values():
+                sequence.block_ids.extend(self.pool.grant(num_blocks))
+        self.it += num_steps - 1
+        self.context_tokens += (num_steps - 1) * len(self._running)
+        batch = TextBatch(decodes=tuple(self._running), chunks=(), grants=())
+        return self.finish_step(batch, ended, now_s)
 
     def check_integrity(self) -> None:
         """Every block, seat and token is accounted for once. O(sequences + blocks)."""

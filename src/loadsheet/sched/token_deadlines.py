@@ -62,6 +62,16 @@ class TokenDeadlines:
         """Longest stall that the tightest class allows; infinity without sequences."""
         return min((members.max_gap_s for members in self._classes.values()), default=float("inf"))
 
+    def pace_s(self) -> float:
+        """An iteration as long as this, and no longer, brings no deadline nearer."""
+        return min(
+            (
+                min(members.max_gap_s, members.tpot_s if len(members.keys) else float("inf"))
+                for members in self._classes.values()
+            ),
+            default=float("inf"),
+        )
+
     def give_up(self, it: int, end_s: float, pace_s: float) -> None:
         """Stop being driven by sequences that miss even if the next iteration ends at `end_s`.
 

@@ -1,0 +1,1 @@
+"""The served scheduler in virtual time: devices, fleets, and what a plan would do under a load."""

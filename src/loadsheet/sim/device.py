@@ -1,0 +1,232 @@
+"""One device in virtual time: the scheduler that serves, and prices instead of kernels.
+
+    arrive ─► scheduler ─► plan ─► end of the step at now + seconds(shape) ─► finish ─► plan …
+
+Where the scheduler says that steps repeat, the device takes them in one jump and is back at the
+end of the run, or of the step that runs when something arrives. Both ways give the same times.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loadsheet.sched.event import Arrived, Rejection, StepFinished
+from loadsheet.sched.plan import ImageBatch, StepKind, StepPlan, TextBatch, TextShape, Wait
+from loadsheet.sched.scheduler import Scheduler
+from loadsheet.sched.steady import Steady
+from loadsheet.sim.decode_run import DecodeRun
+from loadsheet.sim.record import Fate, Record
+from loadsheet.sim.step_prices import StepPrices
+from loadsheet.sim.text_clock import TextClock
+from loadsheet.sim.work_prices import WorkPrices
+
+INFINITY = float("inf")
+MIN_JUMP = 2  # a run of one step is a step
+
+Noise = Callable[[StepPlan, float], float]
+"""(plan, priced seconds) -> seconds that the step takes."""
+
+
+@dataclass(slots=True)
+class _Running:
+    plan: StepPlan
+    start_s: float
+    end_s: float
+
+
+@dataclass(slots=True)
+class _Jump:
+    """`run.num_steps` steps of `steady` from `run.start_s` on."""
+
+    steady: Steady
+    run: DecodeRun
+
+
+class SimDevice:
+    """`next_s` is when it has to be advanced next; infinity when nothing runs.
+
+    `work_s` is the predicted work of what is inside, each request priced alone when it came.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        scheduler: Scheduler,
+        prices: StepPrices,
+        *,
+        noise: Noise | None = None,
+        can_jump: bool = True,
+    ) -> None:
+        self.name = name
+        self.models = scheduler.limits.models
+        self.work_s = 0.0
+        self.scheduler = scheduler
+        self.next_s = INFINITY
+        self.busy_s: dict[StepKind, float] = dict.fromkeys(StepKind, 0.0)
+        self.num_steps = 0
+        self.num_decisions = 0
+        self.clocks: dict[str, TextClock] = {}
+        self._prices = prices
+        self._work = WorkPrices(prices)
+        self._noise = noise
+        self._can_jump = can_jump and noise is None and scheduler.limits.num_lanes == 1
+        self._running: list[_Running] = []
+        self._jump: _Jump | None = None
+        self._wake_s = INFINITY
+        self._records: dict[str, Record] = {}
+
+    @property
+    def num_inside(self) -> int:
+        """Requests accepted and not over."""
+        return len(self._records)
+
+    def arrive(self, record: Record, now_s: float) -> Rejection | None:
+        """Offers a request. All that is due before `now_s` has been advanced."""
+        self._settle(now_s)
+        rejection = self.scheduler.on_event(Arrived(request=record.job.request), now_s)
+        if rejection is None:
+            record.device = self.name
+            self._records[record.job.request.request_id] = record
+            record.work_s = self._work.seconds(record.job)
+            self.work_s += record.work_s
+        self._dispatch(now_s)
+        return rejection
+
+    def advance(self) -> list[Record]:
+        """What happens at `next_s`; the requests that ended there."""
+        now_s = self.next_s
+        if self._jump is not None:
+            over = self._end_jump()
+        else:
+            over = [record for step in self._due(now_s) for record in self._finish(step)]
+        self._dispatch(now_s)
+        return over
+
+    def _due(self, now_s: float) -> list[_Running]:
+        due = [step for step in self._running if step.end_s <= now_s]
+        self._running = [step for step in self._running if step.end_s > now_s]
+        return due
+
+    def _settle(self, now_s: float) -> None:
+        """Cut a jump at `now_s`: what is over is booked, the step in the middle is its last."""
+        jump = self._jump
+        if jump is None:
+            return
+        num_done = min(jump.run.num_done(now_s), jump.run.num_steps - 1)
+        if num_done:
+            self._book(jump, num_done, jump.run.end_s(num_done), ())
+            jump.steady = jump.steady.after(num_done)
+        jump.run = jump.run.only(num_done + 1)
+
+    def _end_jump(self) -> list[Record]:
+        jump, self._jump = self._jump, None
+        assert jump is not None
+        num_steps, end_s = jump.run.num_steps, self.next_s
+        clock = self.clocks.get(jump.steady.model) if jump.steady.kind is StepKind.TEXT else None
+        if clock is None:
+            self._book(jump, num_steps, end_s, ())
+            return []
+        ended = clock.ended_after(num_steps)
+        self._book(jump, num_steps, end_s, tuple(one.job.request.request_id for one in ended))
+        return self._over(ended, end_s)
+
+    def _book(self, jump: _Jump, num_steps: int, end_s: float, ended: tuple[str, ...]) -> None:
+        steady, run = jump.steady, jump.run
+        if isinstance(steady.shape, TextShape):
+            streams = steady.shape.num_decodes
+            clock = self.clocks[steady.model]
+            clock.skip(num_steps, streams, run.first_s, run.growth_s, end_s)
+        self.scheduler.skip(steady, num_steps, end_s, ended)
+        self.busy_s[steady.kind] += end_s - run.start_s
+        self.num_steps += num_steps
+
+    def _finish(self, step: _Running) -> list[Record]:
+        plan, now_s = step.plan, step.end_s
+        over: list[Record] = []
+        if isinstance(plan.batch, TextBatch):
+            over = self._finish_text(plan, plan.batch, now_s)
+        elif plan.kind is StepKind.VAE_DECODE:
+            over = [self._records[item.request_id] for item in plan.batch.items]
+        ended = tuple(record.job.request.request_id for record in over)
+        duration_s = now_s - step.start_s
+        finished = StepFinished(
+            step_id=plan.step_id,
+            duration_s=duration_s,
+            ended=() if isinstance(plan.batch, ImageBatch) else ended,
+        )
+        self.scheduler.on_event(finished, now_s)
+        self.busy_s[plan.kind] += duration_s
+        self.num_steps += 1
+        return self._over(over, now_s)
+
+    def _finish_text(self, plan: StepPlan, batch: TextBatch, now_s: float) -> list[Record]:
+        sampled = [self._records[one.request_id] for one in batch.chunks if one.is_last]
+        return self._clock(plan.model).step(batch, sampled, now_s)
+
+    def _over(self, records: list[Record], now_s: float) -> list[Record]:
+        for record in records:
+            record.end_s = now_s
+            record.fate = Fate.SERVED
+            del self._records[record.job.request.request_id]
+            self.work_s -= record.work_s
+        if not self._records:
+            self.work_s = 0.0  # no drift
+        return records
+
+    def _dispatch(self, now_s: float) -> None:
+        """Start what the scheduler wants at `now_s`, as one step or as a run of them."""
+        self._wake_s = INFINITY
+        if self._jump is None and not (self._can_jump and self._start_jump(now_s)):
+            self._start_steps(now_s)
+        if self._jump is not None:
+            self.next_s = self._jump.run.end_s(self._jump.run.num_steps)
+        else:
+            self.next_s = min([self._wake_s, *(step.end_s for step in self._running)])
+
+    def _start_steps(self, now_s: float) -> None:
+        while (plan := self.scheduler.plan(now_s)) is not None:
+            if isinstance(plan, Wait):
+                self._wake_s = plan.until_s
+                return
+            self.num_decisions += 1
+            self._start(plan, now_s)
+
+    def _start(self, plan: StepPlan, start_s: float) -> None:
+        seconds = self._prices.seconds(plan.kind, plan.model, plan.shape)
+        if self._noise is not None:
+            seconds = self._noise(plan, seconds)
+        self._running.append(_Running(plan, start_s, start_s + seconds))
+
+    def _start_jump(self, now_s: float) -> bool:
+        if self._running or not self._records:
+            return False
+        steady = self.scheduler.steady(now_s, self._max_steps())
+        if steady is None:
+            return False
+        run = self._run(steady, now_s)
+        if run.num_steps < MIN_JUMP:
+            return False
+        self.num_decisions += 1
+        self._jump = _Jump(steady, run)
+        return True
+
+    def _max_steps(self) -> int:
+        """Steps in which certainly nobody ends: of text models, whoever is first."""
+        return min((clock.steps_to_end() for clock in self.clocks.values()), default=1 << 40)
+
+    def _run(self, steady: Steady, now_s: float) -> DecodeRun:
+        shape = steady.shape
+        if not isinstance(shape, TextShape):
+            seconds = self._prices.seconds(steady.kind, steady.model, shape)
+            return DecodeRun(now_s, seconds, 0.0, steady.max_steps)
+        context, streams = shape.decode_context_tokens, shape.num_decodes
+        tau0_s, kappa_s, valid_until = self._prices.decode_segment(steady.model, streams, context)
+        num_steps = steady.max_steps
+        if valid_until != INFINITY:
+            num_steps = min(num_steps, int((valid_until - context) // streams) + 1)
+        return DecodeRun(now_s, tau0_s + kappa_s * context, kappa_s * streams, num_steps)
+
+    def _clock(self, model: str) -> TextClock:
+        clock = self.clocks.get(model)
+        if clock is None:
+            clock = self.clocks[model] = TextClock()
+        return clock

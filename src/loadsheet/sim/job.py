@@ -1,0 +1,20 @@
+"""A request and what only the simulation knows of it: how long its reply will be."""
+
+from dataclasses import dataclass
+
+from loadsheet.workload.request import Request, TextRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """`output_tokens` of a text request, at most its `max_output_tokens`; unused by others."""
+
+    request: Request
+    class_name: str
+    output_tokens: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.request, TextRequest):
+            allowed = self.request.max_output_tokens
+            if not 1 <= self.output_tokens <= allowed:
+                raise ValueError(f"{self.output_tokens} output tokens, {allowed} allowed")

@@ -1,0 +1,122 @@
+"""Which device gets a request."""
+
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Callable
+from random import Random
+from typing import Protocol
+
+from loadsheet.sim.device import SimDevice
+from loadsheet.workload.request import Request
+
+
+class Router(Protocol):
+    """Asked once per arrival; told when a device's work changed, appeared or went away."""
+
+    def add(self, device: SimDevice) -> None: ...
+
+    def remove(self, device: SimDevice) -> None: ...
+
+    def changed(self, device: SimDevice) -> None: ...
+
+    def choose(self, request: Request) -> SimDevice | None:
+        """A device that serves the request's model; None when there is none."""
+        ...
+
+
+class RoundRobinRouter:
+    """Each model's devices in turn."""
+
+    def __init__(self) -> None:
+        self._devices: dict[str, list[SimDevice]] = defaultdict(list)
+        self._turns: dict[str, int] = defaultdict(int)
+
+    def add(self, device: SimDevice) -> None:
+        for model in device.models:
+            self._devices[model].append(device)
+
+    def remove(self, device: SimDevice) -> None:
+        for model in device.models:
+            self._devices[model].remove(device)
+
+    def changed(self, device: SimDevice) -> None:
+        """Blind to work."""
+
+    def choose(self, request: Request) -> SimDevice | None:
+        devices = self._devices[request.model]
+        if not devices:
+            return None
+        turn = self._turns[request.model] % len(devices)
+        self._turns[request.model] = turn + 1
+        return devices[turn]
+
+
+class LeastWorkRouter:
+    """The device with the least predicted work; of equals, the first. O(log devices)."""
+
+    def __init__(self) -> None:
+        self._sorted: dict[str, list[tuple[float, int, SimDevice]]] = defaultdict(list)
+        self._keys: dict[int, tuple[float, int]] = {}  # by the device's order
+        self._orders: dict[str, int] = {}
+
+    def add(self, device: SimDevice) -> None:
+        order = self._orders.setdefault(device.name, len(self._orders))
+        self._keys[order] = (device.work_s, order)
+        for model in device.models:
+            insort(self._sorted[model], (device.work_s, order, device), key=_key)
+
+    def remove(self, device: SimDevice) -> None:
+        self._take_out(device, self._keys.pop(self._orders[device.name]))
+
+    def changed(self, device: SimDevice) -> None:
+        order = self._orders[device.name]
+        if order not in self._keys or self._keys[order][0] == device.work_s:
+            return
+        self._take_out(device, self._keys[order])
+        self.add(device)
+
+    def choose(self, request: Request) -> SimDevice | None:
+        devices = self._sorted[request.model]
+        return devices[0][2] if devices else None
+
+    def _take_out(self, device: SimDevice, key: tuple[float, int]) -> None:
+        for model in device.models:
+            devices = self._sorted[model]
+            del devices[bisect_left(devices, key, key=_key)]
+
+
+class PowerOfTwoRouter:
+    """Of two random devices the one with less work (Mitzenmacher, IEEE TPDS 2001)."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = Random(seed)
+        self._devices: dict[str, list[SimDevice]] = defaultdict(list)
+
+    def add(self, device: SimDevice) -> None:
+        for model in device.models:
+            self._devices[model].append(device)
+
+    def remove(self, device: SimDevice) -> None:
+        for model in device.models:
+            self._devices[model].remove(device)
+
+    def changed(self, device: SimDevice) -> None:
+        """Work is read when it is needed."""
+
+    def choose(self, request: Request) -> SimDevice | None:
+        devices = self._devices[request.model]
+        if not devices:
+            return None
+        pair = self._random.choice(devices), self._random.choice(devices)
+        return min(pair, key=lambda device: device.work_s)
+
+
+ROUTERS: dict[str, Callable[[], Router]] = {
+    "least-work": LeastWorkRouter,
+    "power-of-two": PowerOfTwoRouter,
+    "round-robin": RoundRobinRouter,
+}
+
+
+def _key(entry: tuple[float, int, SimDevice]) -> tuple[float, int]:
+    return entry[:2]
