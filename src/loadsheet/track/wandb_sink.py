@@ -1,7 +1,7 @@
 """A run in Weights & Biases; offline when there is no key, so that nothing ever asks or waits.
 
 The files lie in `<run folder>/wandb`. `wandb sync` sends an offline run later, and
-`wandb beta leet` shows it in the terminal without a server.
+`wandb leet` shows it in the terminal without a server.
 """
 
 import os
@@ -27,7 +27,7 @@ class WandbSink:
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             name=str(facts["id"]),
             job_type=str(facts["command"]),
-            config={key: facts[key] for key in ("config", "environment", "commit")},
+            config=_config(facts),
             dir=folder,
             mode=_mode(),
             reinit="create_new",
@@ -42,6 +42,12 @@ class WandbSink:
 
     def finish(self, status: str) -> None:
         self._run.finish(exit_code=0 if status == "finished" else 1)
+
+
+def _config(facts: Mapping[str, JSON]) -> dict[str, JSON]:
+    own = facts["config"]
+    around: dict[str, JSON] = {key: facts[key] for key in ("environment", "commit")}
+    return around | dict(own) if isinstance(own, Mapping) else around
 
 
 def _mode() -> Literal["offline"] | None:
