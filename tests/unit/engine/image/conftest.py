@@ -183,14 +183,14 @@ def _write_json(path: Path, content: object) -> None:
 
 @pytest.fixture
 def random_lora(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a strong random adapter of rank 2 for the attention of a folder's U-Net."""
+    """Writes a random adapter of rank 2 for the attention of a folder's U-Net."""
 
     def write(folder: Path, name: str, seed: int) -> Path:
         unet = UNet2DConditionModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False)
         unet.add_adapter(LoraConfig(r=2, target_modules=["to_q", "to_k", "to_v", "to_out.0"]))
         generator = torch.Generator().manual_seed(seed)
         pairs = {
-            key: torch.randn(tensor.shape, generator=generator)
+            key: 0.3 * torch.randn(tensor.shape, generator=generator)
             for key, tensor in get_peft_model_state_dict(unet).items()
         }
         StableDiffusionLoraLoaderMixin.save_lora_weights(tmp_path / name, unet_lora_layers=pairs)
