@@ -36,7 +36,7 @@ def answer_line(line: str, answerers: Mapping[str, Answerer]) -> Answer:
     """The answer with the case's `id`, or `{"id": …, "error": …}`."""
     case_id: object = None
     try:
-        case = json.loads(line)
+        case = json.loads(line, parse_constant=str)  # NaN is no number anywhere
         if not isinstance(case, dict):
             raise ConfigError("a case is a JSON object")
         case_id = case.pop("id", None)

@@ -1,5 +1,6 @@
 """The `predict` cases of language models under load."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -135,8 +136,8 @@ def _replayed(case: Case, model: TextModel, engine: TextEngine) -> Latency:
     arrivals = [
         Arrival(
             at_s=number(row[0], "arrival_s"),
-            input_tokens=max(round(number(row[1], "input")), 1),
-            output_tokens=max(round(number(row[2], "output")), 1),
+            input_tokens=_counted(row[1], "input tokens"),
+            output_tokens=_counted(row[2], "output tokens"),
         )
         for row in rows
     ]
@@ -177,7 +178,15 @@ def _lengths(case: Case) -> Lengths:
     )
 
 
+def _counted(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(
+            f"{name} of a request are {value!r}, expected a whole number of 1 or more"
+        )
+    return value
+
+
 def number(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ConfigError(f"{name} is {value!r}, expected a number of 0 or more")
     return float(value)

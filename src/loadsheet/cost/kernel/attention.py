@@ -142,7 +142,8 @@ def _kv_bytes(shape: FusedShape) -> float:
 
 
 def _joined(units_s: float, memory_s: float, sharpness: float) -> float:
-    return float((units_s**sharpness + memory_s**sharpness) ** (1 / sharpness))
+    slower, faster = max(units_s, memory_s), min(units_s, memory_s)
+    return float(slower * (1 + (faster / slower) ** sharpness) ** (1 / sharpness))
 
 
 def _up(head_dim: int) -> int:

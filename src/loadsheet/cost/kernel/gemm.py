@@ -210,7 +210,8 @@ def _cheapest(
             units_s = math.ceil(load) * (slabs * step_s + tile_s)
             partial_s = 0.0 if split == 1 else 8.0 * split * grid.batch * grid.m * grid.n
             traffic_s = memory_s + partial_s / rates.cache
-            total = (units_s**power + traffic_s**power) ** (1 / power)
+            slower, faster = max(units_s, traffic_s), min(units_s, traffic_s)
+            total = slower * (1 + (faster / slower) ** power) ** (1 / power)
             best = min(best, total + (0.0 if split == 1 else c.split_us * 1e-6))
             if load >= 2 * unit.count:
                 break  # already many waves: splitting only adds traffic

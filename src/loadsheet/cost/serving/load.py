@@ -14,6 +14,7 @@ from loadsheet.cost.serving.text_step import TextModel, heads_of
 from loadsheet.errors import CapacityError, ConfigError
 
 _ROUNDS = 10
+_MOST_REQUESTS = 100_000  # of one case; a longer run has the same means
 _SEED = 0  # arrivals are one fixed draw, so that the same case gives the same answer
 
 
@@ -45,6 +46,7 @@ def closed_loop(
     """`concurrency` requests at t = 0; the next is sent when one completes; ten rounds."""
     if concurrency < 1:
         raise ConfigError(f"concurrency is {concurrency}; it must be 1 or more")
+    _check_size(_ROUNDS * concurrency)
     pair = (lengths.input_tokens, lengths.output_tokens)
     first = [Arrival(at_s=0.0, input_tokens=pair[0], output_tokens=pair[1])] * concurrency
     cost = IterationCost(
@@ -64,6 +66,7 @@ def open_loop(
     """Poisson arrivals of equal requests."""
     if rate_rps <= 0 or num_requests < 1:
         raise ConfigError(f"rate {rate_rps} and num_requests {num_requests} must be above 0")
+    _check_size(num_requests)
     draw, at_s, arrivals = random.Random(_SEED), 0.0, []
     for _ in range(num_requests):
         at_s += draw.expovariate(rate_rps)
@@ -75,11 +78,20 @@ def open_loop(
     return recorded(model, engine, arrivals, default_limits(model, engine))
 
 
+def _check_size(num_requests: int) -> None:
+    if num_requests > _MOST_REQUESTS:
+        raise ConfigError(
+            f"{num_requests} requests are more than the {_MOST_REQUESTS} a case may replay; "
+            "ask for fewer"
+        )
+
+
 def recorded(
     model: TextModel, engine: TextEngine, arrivals: Sequence[Arrival], limits: Limits
 ) -> Latency:
     if not arrivals:
         raise ConfigError("there are no requests to replay")
+    _check_size(len(arrivals))
     longest = max(arrival.input_tokens + arrival.output_tokens for arrival in arrivals)
     mean = round(statistics.fmean(arrival.input_tokens for arrival in arrivals))
     contexts = spanning(longest)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from loadsheet.cost.serving.iteration_cost import IterationCost
-from loadsheet.errors import CapacityError
+from loadsheet.errors import CapacityError, ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,15 @@ class Limits:
     kv_tokens: int
     token_slots: int
     is_mixed: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("max_sequences", self.max_sequences),
+            ("kv_tokens", self.kv_tokens),
+            ("token_slots", self.token_slots),
+        ):
+            if value < 1:
+                raise ConfigError(f"{name} is {value}; it must be 1 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
