@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from loadsheet.errors import ConfigError
+from loadsheet.runtime.adapter_host import AdapterRef
 from loadsheet.runtime.device_config import DeviceConfig
 from loadsheet.units import parse_bytes
 from loadsheet.workload.slo import ImageSLO, TextSLO
@@ -57,7 +59,15 @@ def device_config(arguments: argparse.Namespace) -> DeviceConfig:
         text_slo=TextSLO(ttft_s=arguments.ttft_slo, tpot_s=arguments.tpot_slo),
         image_slo=ImageSLO(deadline_s=arguments.image_slo),
         cache_dir=arguments.cache_dir,
+        image_adapters=tuple(map(_adapter, arguments.image_adapter)),
     )
+
+
+def _adapter(text: str) -> AdapterRef:
+    name, separator, folder = text.partition("=")
+    if not separator or not folder:
+        raise ConfigError(f"--image-adapter is {text!r}; write it as NAME=FOLDER")
+    return AdapterRef(name=name, folder=Path(folder).expanduser())
 
 
 def _size(text: str | None, default: int) -> int:

@@ -14,11 +14,13 @@ from rich.progress import Progress
 from loadsheet.cli.asset_progress import asset_progress
 from loadsheet.cli.device_flags import add_device_flags
 from loadsheet.errors import ConfigError
+from loadsheet.runtime.adapter_host import AdapterRef
 from loadsheet.runtime.payload import ImagePayload, Sampling
 from loadsheet.units import format_seconds
 
 if TYPE_CHECKING:
     from loadsheet.engine.assets import ResolvedModel
+    from loadsheet.engine.offline import Painter
     from loadsheet.engine.torch_device import Placement
 
 
@@ -44,21 +46,28 @@ def _add_image_flags(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--steps", type=int, metavar="N", help="denoise steps")
     group.add_argument("--guidance", type=float, metavar="SCALE", help="1 turns guidance off")
     group.add_argument("--negative-prompt", default="")
+    group.add_argument("--adapter", type=Path, metavar="FOLDER", help="LoRA over the model")
 
 
 def run(arguments: argparse.Namespace) -> int:
     # the engine needs torch, seconds of start-up that no other command should pay
-    from loadsheet.engine.assets import ModelKind, resolve_model
+    from loadsheet.engine.assets import ModelKind, resolve_model, split_adapter
+    from loadsheet.engine.offline import Painter
     from loadsheet.engine.torch_device import resolve_placement
 
     _check(arguments)
     console = Console(stderr=True)
+    ref, adapter = split_adapter(arguments.model)
+    if arguments.adapter is not None:
+        adapter = AdapterRef(name=arguments.adapter.resolve().name, folder=arguments.adapter)
     with asset_progress(console) as on_progress:
-        model = resolve_model(arguments.model, arguments.cache_dir, on_progress)
+        model = resolve_model(ref, arguments.cache_dir, on_progress)
     placement = resolve_placement(arguments.device, arguments.dtype)
     if model.kind is ModelKind.TEXT:
+        if adapter is not None:
+            raise ConfigError("--adapter changes image models only")
         return _write(arguments, model, placement, console)
-    return _paint(arguments, model, placement, console)
+    return _paint(arguments, Painter.open(model.path, placement, adapter), console)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -102,15 +111,7 @@ def _write(
     return 0
 
 
-def _paint(
-    arguments: argparse.Namespace,
-    model: "ResolvedModel",
-    placement: "Placement",
-    console: Console,
-) -> int:
-    from loadsheet.engine.offline import Painter
-
-    painter = Painter.open(model.path, placement)
+def _paint(arguments: argparse.Namespace, painter: "Painter", console: Console) -> int:
     pipeline = painter.pipeline
     if pipeline.note:
         console.print(f"[yellow]note:[/] {pipeline.note}")

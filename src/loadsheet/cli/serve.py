@@ -26,6 +26,13 @@ from loadsheet.server.run import listen, make_server
 def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", metavar="MODEL", help="catalogue name, folder or hub id")
     parser.add_argument("--image", metavar="MODEL", help="catalogue name, folder or hub id")
+    parser.add_argument(
+        "--image-adapter",
+        metavar="NAME=FOLDER",
+        action="append",
+        default=[],
+        help="LoRA over the image model, served as MODEL:NAME; may be given again",
+    )
     add_server_flags(parser)
 
 
@@ -36,6 +43,9 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--port", type=int, default=8000)
     group.add_argument("--api-key", default=os.environ.get("LOADSHEET_API_KEY"), metavar="KEY")
     group.add_argument("--drain-timeout", type=float, default=30.0, metavar="S")
+    group.add_argument(
+        "--adapter-folder", type=Path, metavar="FOLDER", help="clients may load LoRA from here"
+    )
     group.add_argument("--event-log", type=Path, metavar="FILE", help="record events and plans")
     add_device_flags(parser)
     add_serving_flags(parser)
@@ -68,7 +78,8 @@ def serve_device(arguments: argparse.Namespace, config: DeviceConfig) -> None:
     warm_phase = Phase(name="warm up", seconds=time.perf_counter() - start_s)
     device = replace(device, phases=(import_phase, *device.phases, warm_phase))
     print_load_sheet(console, device, config)
-    app = create_app(loop, device.cards, ServerConfig(api_key=arguments.api_key))
+    server_config = ServerConfig(api_key=arguments.api_key, adapter_folder=arguments.adapter_folder)
+    app = create_app(loop, device.cards, server_config, device.adapters)
     listener = listen(arguments.host, arguments.port)
     port = listener.getsockname()[1]
     print_address(console, f"http://{arguments.host}:{port}", device)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from loadsheet.cost.ledger import Ledger, LedgerLine, Owner
+from loadsheet.engine.adapter_host import TorchAdapterHost
 from loadsheet.engine.assets import ModelKind, ResolvedModel, resolve_model
 from loadsheet.engine.image.image_engine import ImageEngine
 from loadsheet.engine.image.pipeline_folder import open_pipeline
@@ -72,14 +73,19 @@ def _open(config: DeviceConfig, on_phase: OnPhase) -> OpenDevice:
     ledger = Ledger(lines=tuple(boarding.lines))
     if config.memory_bytes is not None:
         ledger.check(config.memory_bytes)
+    adapters = TorchAdapterHost(boarding.image_engines, boarding.cards, ledger, config.memory_bytes)
+    for ref in config.image_adapters:
+        on_phase(f"loading adapter {ref.name}")
+        boarding.cards.append(adapters.load(next(iter(boarding.image_engines)), ref))
     return OpenDevice(
         executor=TorchExecutor(boarding.text_engines, boarding.image_engines),
         limits=DeviceLimits(text=tuple(boarding.text_limits), images=tuple(boarding.image_limits)),
         cards=tuple(boarding.cards),
-        ledger=ledger,
+        ledger=adapters.ledger,
         phases=tuple(boarding.phases),
         facts=_facts(placement),
         notes=tuple(boarding.notes),
+        adapters=adapters,
     )
 
 

@@ -16,6 +16,7 @@ from loadsheet.engine.text.tokenizer import FolderTokenizer
 from loadsheet.engine.text.weights import load_decoder
 from loadsheet.engine.torch_device import Placement
 from loadsheet.errors import CapacityError, ConfigError
+from loadsheet.runtime.adapter_host import AdapterRef
 from loadsheet.runtime.model_card import ChatMessage
 from loadsheet.runtime.payload import ImagePayload, Sampling
 
@@ -61,13 +62,20 @@ class Writer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Painter:
-    """A text-to-image pipeline and its defaults."""
+    """A text-to-image pipeline, its defaults, and the adapter it wears."""
 
     pipeline: ImagePipeline
+    adapter: str | None = None
 
     @classmethod
-    def open(cls, folder: Path, placement: Placement) -> "Painter":
-        return cls(pipeline=open_pipeline(folder, placement))
+    def open(
+        cls, folder: Path, placement: Placement, adapter: AdapterRef | None = None
+    ) -> "Painter":
+        pipeline = open_pipeline(folder, placement)
+        if adapter is None:
+            return cls(pipeline=pipeline)
+        pipeline.denoise.adapters.load(adapter.name, adapter.folder)
+        return cls(pipeline=pipeline, adapter=adapter.name)
 
     def paint(
         self, payload: ImagePayload, on_step: Callable[[int, int], None]
@@ -77,4 +85,4 @@ class Painter:
         if size not in self.pipeline.sizes:
             known = ", ".join(f"{width}x{height}" for width, height in self.pipeline.sizes)
             raise ConfigError(f"size is {size[0]}x{size[1]}; this model draws {known}")
-        return draw(self.pipeline, payload, on_step)
+        return draw(self.pipeline, payload, on_step, self.adapter)

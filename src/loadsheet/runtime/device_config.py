@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadsheet.errors import ConfigError
+from loadsheet.runtime.adapter_host import AdapterRef
 from loadsheet.workload.slo import ImageSLO, TextSLO
 
 
@@ -11,6 +12,7 @@ from loadsheet.workload.slo import ImageSLO, TextSLO
 class DeviceConfig:
     """At least one of `text` and `image` names a model: catalogue name, folder or hub id.
 
+    `image_adapters` are low-rank weights over the image model.
     `kv_bytes` holds the KV cache of the text model, `latent_bytes` the state of started images.
     `memory_bytes` bounds everything that the ledger counts; None means no bound.
     """
@@ -29,10 +31,13 @@ class DeviceConfig:
     text_slo: TextSLO = TextSLO()
     image_slo: ImageSLO = ImageSLO()
     cache_dir: Path | None = None
+    image_adapters: tuple[AdapterRef, ...] = ()
 
     def __post_init__(self) -> None:
         if self.text is None and self.image is None:
             raise ConfigError("no model to serve; give --text MODEL, --image MODEL or both")
+        if self.image_adapters and self.image is None:
+            raise ConfigError("--image-adapter needs the model it is over; give --image MODEL")
         if self.num_threads is not None and self.num_threads < 1:
             raise ConfigError(f"--threads is {self.num_threads}; give 1 or more")
         for flag, value in (

@@ -37,8 +37,20 @@ class TextModelCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageAdapter:
+    """Low-rank weights over a served model: `emoji:high-contrast` is `name` over `base`."""
+
+    base: str
+    name: str
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageModelCard:
-    """`sizes` lists every (width, height) served; the first is the default."""
+    """`sizes` lists every (width, height) served; the first is the default.
+
+    With an `adapter`, `name` is what requests call the two together.
+    """
 
     name: str
     sizes: tuple[tuple[int, int], ...]
@@ -46,6 +58,12 @@ class ImageModelCard:
     max_num_steps: int
     default_guidance_scale: float
     slo: ImageSLO = ImageSLO()
+    adapter: ImageAdapter | None = None
+
+    @property
+    def base(self) -> str:
+        """The model whose steps these are: itself, or what the adapter is over."""
+        return self.name if self.adapter is None else self.adapter.base
 
 
 ModelCard = TextModelCard | ImageModelCard

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loadsheet.cost.ledger import Ledger
+from loadsheet.runtime.adapter_host import AdapterHost
 from loadsheet.runtime.executor import Executor
 from loadsheet.runtime.model_card import ModelCard
 from loadsheet.sched.limits import DeviceLimits
@@ -28,3 +29,4 @@ class OpenDevice:
     phases: tuple[Phase, ...]
     facts: Mapping[str, str]
     notes: tuple[str, ...]
+    adapters: AdapterHost

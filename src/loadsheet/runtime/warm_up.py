@@ -57,12 +57,13 @@ def _submit_image(
     width, height = card.sizes[0]
     request = ImageRequest(
         request_id=f"warm-up:{card.name}",
-        model=card.name,
+        model=card.base,
         arrival_s=loop.now_s(),
         width=width,
         height=height,
         num_steps=_NUM_STEPS,
         is_guided=card.default_guidance_scale > 1,
+        adapter=None if card.adapter is None else card.adapter.name,
     )
     payload = ImagePayload(
         prompt="a circle",

@@ -13,13 +13,16 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from loadsheet import __version__
+from loadsheet.runtime.adapter_host import AdapterHost
 from loadsheet.runtime.model_card import ModelCard
+from loadsheet.server.adapters import AdapterDesk
 from loadsheet.server.catalog import ModelCatalog
 from loadsheet.server.config import ServerConfig
 from loadsheet.server.errors import ApiError, unavailable, unsupported
 from loadsheet.server.gauges import LoopGauges
 from loadsheet.server.guard import Guard, error_response
 from loadsheet.server.prometheus import CONTENT_TYPE, Telemetry
+from loadsheet.server.request_body import read_body
 from loadsheet.server.service import Service
 from loadsheet.server.serving_loop import ServingLoop
 from loadsheet.server.status import server_load, status
@@ -32,8 +35,16 @@ _PAGE_HEADERS = {
 }
 
 
-def create_app(loop: ServingLoop, cards: Sequence[ModelCard], config: ServerConfig) -> FastAPI:
-    """An app around a loop that already runs; raises ConfigError on clashing model names."""
+def create_app(
+    loop: ServingLoop,
+    cards: Sequence[ModelCard],
+    config: ServerConfig,
+    adapters: AdapterHost | None = None,
+) -> FastAPI:
+    """An app around a loop that already runs; raises ConfigError on clashing model names.
+
+    `adapters` is what can load them, if clients may (`config.adapter_folder`).
+    """
     catalog = ModelCatalog(cards, created=int(time.time()))
     telemetry = Telemetry(LoopGauges(loop))
 
@@ -51,6 +62,7 @@ def create_app(loop: ServingLoop, cards: Sequence[ModelCard], config: ServerConf
     app.add_exception_handler(HTTPException, _on_http_exception)
     _add_generation(app)
     _add_models(app, catalog)
+    _add_adapters(app, AdapterDesk(catalog, adapters, config.adapter_folder), config)
     _add_operations(app, loop, telemetry)
     if config.is_page_served:
         _add_page(app)
@@ -84,6 +96,19 @@ def _add_models(app: FastAPI, catalog: ModelCatalog) -> None:
     @app.api_route("/v1/models/{name:path}", methods=_READ)
     async def model(name: str) -> Response:
         return JSONResponse(catalog.describe(name))
+
+
+def _add_adapters(app: FastAPI, desk: AdapterDesk, config: ServerConfig) -> None:
+    @app.post("/v1/load_lora_adapter")
+    async def load(request: Request) -> Response:
+        return JSONResponse(
+            await desk.load(await read_body(request.headers, request.receive, config))
+        )
+
+    @app.post("/v1/unload_lora_adapter")
+    async def unload(request: Request) -> Response:
+        body = await read_body(request.headers, request.receive, config)
+        return JSONResponse(await desk.unload(body))
 
 
 def _add_operations(app: FastAPI, loop: ServingLoop, telemetry: Telemetry) -> None:

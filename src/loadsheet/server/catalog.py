@@ -21,6 +21,24 @@ class ModelCatalog:
                 f"two models share a name ({names}); serve them under different names"
             )
 
+    def add(self, card: ModelCard) -> None:
+        """Serve one more; ApiError 409 when its name is taken."""
+        if card.name in self._cards:
+            message = f"a model named {card.name!r} is served already; choose another name"
+            raise ApiError(HTTPStatus.CONFLICT, "model_exists", message, param="model")
+        self._cards[card.name] = card
+
+    def remove(self, name: str) -> None:
+        """Requests that name it are refused from now on."""
+        del self._cards[name]
+
+    def adapter(self, name: str) -> ImageModelCard:
+        """The card of a served adapter; raises ApiError for anything else."""
+        card = self._named(name)
+        if not isinstance(card, ImageModelCard) or card.adapter is None:
+            raise invalid(f"{name!r} is a whole model, no adapter", "model", "wrong_model_kind")
+        return card
+
     def cards(self) -> tuple[ModelCard, ...]:
         return tuple(self._cards.values())
 
@@ -33,9 +51,10 @@ class ModelCatalog:
         return card
 
     def image(self, name: str | None) -> ImageModelCard:
-        """The named image model, or the only one; raises ApiError for anything else."""
+        """The named image model, or the only whole one; raises ApiError for anything else."""
         served = [card for card in self._cards.values() if isinstance(card, ImageModelCard)]
-        card = self._named(name) if name is not None else _only(served)
+        whole = [card for card in served if card.adapter is None]
+        card = self._named(name) if name is not None else _only(whole)
         if not isinstance(card, ImageModelCard):
             raise _wrong_kind(card.name, "draws no images", served)
         return card
@@ -61,7 +80,7 @@ class ModelCatalog:
             "created": self._created,
             "owned_by": "loadsheet",
             "root": card.name,
-            "parent": None,
+            "parent": _parent(card),
         }
         return public | (_text_facts(card) if isinstance(card, TextModelCard) else _facts(card))
 
@@ -74,6 +93,13 @@ def _text_facts(card: TextModelCard) -> dict[str, object]:
     }
 
 
+def _parent(card: ModelCard) -> str | None:
+    """As vLLM lists them: an adapter names the model it is over."""
+    if isinstance(card, ImageModelCard) and card.adapter is not None:
+        return card.adapter.base
+    return None
+
+
 def _facts(card: ImageModelCard) -> dict[str, object]:
     return {
         "kind": "image",
@@ -82,7 +108,7 @@ def _facts(card: ImageModelCard) -> dict[str, object]:
         "max_num_inference_steps": card.max_num_steps,
         "default_guidance_scale": card.default_guidance_scale,
         "slo": {"deadline_s": card.slo.deadline_s},
-    }
+    } | ({} if card.adapter is None else {"adapter_bytes": card.adapter.num_bytes})
 
 
 def _only(served: Sequence[ModelCard]) -> ModelCard:

@@ -1,6 +1,7 @@
 """What an operator may set on the HTTP side. The device has its own configuration."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from loadsheet.errors import ConfigError
 
@@ -12,6 +13,7 @@ class ServerConfig:
     `api_key` None means open. `default_max_output_tokens` is what a chat request gets when it names
     no limit. `max_choices` bounds the replies of one text request (prompts × n).
     `max_pending_updates` bounds what a slow reader may leave unread before its work is cancelled.
+    `adapter_folder` is where clients may load adapters from; None means they may load none.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -21,8 +23,11 @@ class ServerConfig:
     body_timeout_s: float = 30.0
     max_pending_updates: int = 4096
     is_page_served: bool = True
+    adapter_folder: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.adapter_folder is not None and not self.adapter_folder.is_dir():
+            raise ConfigError(f"--adapter-folder is {self.adapter_folder}, which is no folder")
         for name, value in (
             ("default_max_output_tokens", self.default_max_output_tokens),
             ("max_choices", self.max_choices),

@@ -118,12 +118,13 @@ def _request(
     slo = card.slo if asked.slo is None else ImageSLO(deadline_s=asked.slo.deadline_s)
     return ImageRequest(
         request_id=request_id,
-        model=card.name,
+        model=card.base,
         arrival_s=context.arrival_s,
         width=payload.width,
         height=payload.height,
         num_steps=payload.num_steps,
         is_guided=payload.guidance_scale > 1,
+        adapter=None if card.adapter is None else card.adapter.name,
         slo=slo,
     )
 

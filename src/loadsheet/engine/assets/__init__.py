@@ -11,6 +11,7 @@ milliseconds.
 from loadsheet.engine.assets.ensure import asset_path, ensure_assets
 from loadsheet.engine.assets.entry import DEFAULT_ASSETS, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL
 from loadsheet.engine.assets.model_folder import ModelKind
+from loadsheet.engine.assets.packaged_adapters import packaged_adapters, split_adapter
 from loadsheet.engine.assets.progress import AssetProgress, AssetStage, OnProgress
 from loadsheet.engine.assets.resolve import ModelSource, ResolvedModel, resolve_model
 
@@ -26,5 +27,7 @@ __all__ = [
     "ResolvedModel",
     "asset_path",
     "ensure_assets",
+    "packaged_adapters",
     "resolve_model",
+    "split_adapter",
 ]
