@@ -75,8 +75,9 @@ class Decoder:
         # The sum over layers is kept in fp32: in bf16 its rounding is half of all error.
         x_ND = F.embedding(token_ids_N, self._weights.embedding_VD).float()
         for layer_idx, layer in enumerate(self._weights.layers):
-            x_ND += self._attention_block(layer_idx, layer, x_ND, rotation, attention)
-            x_ND += self._ffn_block(layer, x_ND)
+            # not in place: training differentiates through this very code
+            x_ND = x_ND + self._attention_block(layer_idx, layer, x_ND, rotation, attention)
+            x_ND = x_ND + self._ffn_block(layer, x_ND)
         return x_ND
 
     def logits(self, x_RD: Tensor) -> Tensor:
