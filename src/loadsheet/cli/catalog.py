@@ -4,12 +4,12 @@ import argparse
 import json
 import sys
 
-from loadsheet.cli.table import amount, table
 from loadsheet.cost.components import params
 from loadsheet.hardware.catalog import DeviceCatalog
 from loadsheet.hardware.device import Device
 from loadsheet.specs.catalog import Catalog, Entry
 from loadsheet.specs.pipeline import Role
+from loadsheet.table import amount, table
 from loadsheet.units import format_bytes
 
 

@@ -5,10 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from loadsheet.cost.case import Answerer, FlopsAnswerer, answer_line
-from loadsheet.cost.image_case import OfflineImageAnswerer
-from loadsheet.cost.kernel_case import AllreduceAnswerer, AttentionAnswerer, GemmAnswerer
-from loadsheet.cost.text_case import LoadAnswerer, OfflineTextAnswerer
+from loadsheet.api.predict import answered
 from loadsheet.errors import ConfigError, LoadsheetError
 
 _PROGRESS_EVERY = 1000
@@ -24,31 +21,14 @@ def run(arguments: argparse.Namespace) -> int:
         lines = arguments.cases.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{arguments.cases}: cannot be read ({error})") from error
-    known, refused = answerers(), 0
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        answer = answer_line(line, known)
+    written = [line for line in lines if line.strip()]
+    refused = 0
+    for number, answer in enumerate(answered(written), start=1):
         refused += "error" in answer
         sys.stdout.write(json.dumps(answer) + "\n")
         if number % _PROGRESS_EVERY == 0:
-            sys.stderr.write(f"{number} of {len(lines)} lines\n")
+            sys.stderr.write(f"{number} of {len(written)} cases\n")
     return 1 if refused else 0
-
-
-def answerers() -> dict[str, Answerer]:
-    """Every kind of case and who answers it."""
-    return {
-        "flops": FlopsAnswerer(),
-        "gemm": GemmAnswerer(),
-        "attention": AttentionAnswerer(),
-        "allreduce": AllreduceAnswerer(),
-        "offline_image": OfflineImageAnswerer(),
-        "offline_text": OfflineTextAnswerer(),
-        "closed_loop_text": LoadAnswerer("closed_loop_text"),
-        "open_loop_text": LoadAnswerer("open_loop_text"),
-        "replay_text": LoadAnswerer("replay_text"),
-    }
 
 
 def main() -> int:

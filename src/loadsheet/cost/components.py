@@ -102,7 +102,8 @@ def _check_context(spec: ModelSpec, shape: TokenShape) -> None:
     limit = spec.num_positions
     if limit and shape.context > limit:
         raise ConfigError(
-            f"{shape.context} tokens exceed the {limit} learned positions of the model"
+            f"{shape.context} tokens exceed the {limit} learned positions of the model; "
+            f"prompt and reply together must stay within {limit}"
         )
 
 

@@ -1,277 +1,148 @@
 """Take a model apart on a device: phases, families, memory by owner, what fits, what it costs."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from loadsheet.cost.components import operators, params
-from loadsheet.cost.ledger import Ledger, LedgerLine, Owner
-from loadsheet.cost.memory import (
-    activation_bytes,
-    decoder_ledger,
-    image_ledger,
-    kv_bytes,
-    kv_bytes_per_token,
-    largest,
-    weight_bytes,
-)
-from loadsheet.cost.operator import Operator
+from loadsheet.cost.bill import Bill, bill, million
+from loadsheet.cost.components import params
+from loadsheet.cost.fit import held, largest_fit
+from loadsheet.cost.kernel.constants import family_named
+from loadsheet.cost.kernel.silicon import silicon_of
+from loadsheet.cost.ledger import Ledger
 from loadsheet.cost.phase import Phase, phase
-from loadsheet.cost.seconds import Calibration
-from loadsheet.cost.shape import Logits, PictureShape, Span, TokenShape
-from loadsheet.errors import ConfigError
+from loadsheet.cost.serving.offline_text import TextJob, offline_text
+from loadsheet.cost.serving.software import text_engine
+from loadsheet.cost.serving.text_step import TextModel
+from loadsheet.cost.stack import Stack, run_by
+from loadsheet.cost.work import Work, loaded, steps
+from loadsheet.errors import CapacityError
 from loadsheet.hardware.device import Device
 from loadsheet.specs.catalog import Entry
 from loadsheet.specs.decoder import DecoderSpec
-from loadsheet.specs.pipeline import Component, PipelineSpec, Role
+from loadsheet.specs.pipeline import PipelineSpec
 from loadsheet.specs.precision import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """One request, `batch` of them at once. None takes the model's own default."""
-
-    batch: int = 1
-    input_tokens: int = 512
-    output_tokens: int = 128
-    width: int | None = None
-    height: int | None = None
-    frames: int | None = None
-    steps: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("batch", "input_tokens", "output_tokens"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        if self.steps is not None and self.steps < 1:
-            raise ConfigError(f"steps is {self.steps}; it must be 1 or more")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """`seconds` is the whole request; energy assumes the device's full power for that time and
-    dollars the low price, both estimates."""
+    """`seconds` is the whole request as the software of `stack` is expected to run it, `bound_s`
+    the bare roofline. `bills` are estimates of energy and dollars, see `cost/bill.py`."""
 
     model: str
     device: Device
     precision: Precision
     work: Work
+    stack: Stack
     params: int
     phases: tuple[Phase, ...]
-    ledger: Ledger
+    ledger: Ledger  # of one device
     facts: dict[str, float]  # named results: ttft_s, tpot_s, tokens_per_s, largest_batch, …
+    bills: tuple[Bill, ...]
+    is_extrapolated: bool  # no kernel of the device's family was ever measured
 
     @property
     def seconds(self) -> float:
         return sum(part.total_seconds for part in self.phases)
 
     @property
-    def energy_j(self) -> float:
-        return self.seconds * self.device.power_w
+    def bound_s(self) -> float:
+        return sum(part.repeats * part.bound_s for part in self.phases)
 
     @property
-    def usd(self) -> float | None:
-        price = self.device.price
-        return None if price is None else self.seconds / 3600 * price.low_usd_per_hour
+    def flops(self) -> int:
+        return sum(part.flops * part.repeats for part in self.phases)
 
+    @property
+    def num_bytes(self) -> int:
+        return sum(part.num_bytes * part.repeats for part in self.phases)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """A phase before it is priced."""
-
-    name: str
-    repeats: int
-    component: Component
-    shape: TokenShape | PictureShape
-
-
-def steps(entry: Entry, work: Work) -> tuple[Step, ...]:
-    """Everything one request runs, in order."""
-    return tuple(_pipeline_steps(entry, work) if _is_pipeline(entry) else _text_steps(entry, work))
+    def bill(self, per: str) -> Bill:
+        return next(one for one in self.bills if one.per == per)
 
 
 def explain(
-    entry: Entry,
-    device: Device,
-    precision: Precision,
-    work: Work,
-    calibration: Calibration | None = None,
+    entry: Entry, device: Device, precision: Precision, work: Work, stack: Stack | None = None
 ) -> Explanation:
-    reached = calibration or Calibration()
-    planned = steps(entry, work)
+    """`stack` None is the plain one: vLLM for text, a compiled pipeline for images."""
+    stack = stack or Stack()
+    planned = steps(entry, work, precision)
     phases = tuple(
         phase(
             step.name,
             step.repeats,
-            operators(step.component, step.shape, precision),
+            run_by(stack, step.component, step.shape, step.precision, device),
             device,
-            reached,
         )
         for step in planned
     )
-    ledger = _ledger(entry, planned, precision, work)
+    facts = {
+        **_speed(phases, work, entry),
+        **_saturated(entry, device, precision, work, stack),
+        **largest_fit(entry, planned, precision, work, (device.memory_bytes, stack.tp)),
+    }
     return Explanation(
         model=entry.name,
         device=device,
         precision=precision,
         work=work,
-        params=sum(params(part) for part in _loaded(entry)),
+        stack=stack,
+        params=sum(params(part) for part in loaded(entry)),
         phases=phases,
-        ledger=ledger,
-        facts={
-            **_speed(phases, work, entry),
-            **_fits(entry, planned, precision, work, device.memory_bytes),
-        },
+        ledger=held(entry, planned, precision, work, stack.tp),
+        facts=facts,
+        bills=_bills(phases, facts, device, stack.tp),
+        is_extrapolated=not family_named(silicon_of(device).family).is_fitted,
     )
-
-
-def walked(entry: Entry, work: Work, precision: Precision) -> Iterator[tuple[Step, list[Operator]]]:
-    """Each step with its operators, for breakdowns finer than a phase."""
-    for step in steps(entry, work):
-        yield step, operators(step.component, step.shape, precision)
-
-
-def reserved(explanation: Explanation, share: float) -> Ledger:
-    """What a server holds that reserves `share` of the device: it fills the rest with KV blocks.
-
-    This is why a model of a billion parameters is seen to take seventy gigabytes."""
-    if not 0 < share <= 1:
-        raise ConfigError(f"the reserved share is {share}; it must be between 0 and 1")
-    kept = [line for line in explanation.ledger.lines if line.owner is not Owner.KV_BLOCKS]
-    budget = int(explanation.device.memory_bytes * share)
-    spare = budget - sum(line.num_bytes for line in kept)
-    blocks = LedgerLine(
-        owner=Owner.KV_BLOCKS, model=explanation.model, part="reserved", num_bytes=max(spare, 0)
-    )
-    return Ledger(lines=(*kept, blocks))
-
-
-def _is_pipeline(entry: Entry) -> bool:
-    return isinstance(entry.model, PipelineSpec)
-
-
-def _loaded(entry: Entry) -> list[Component]:
-    """Components in memory: an autoencoder's encoding half is not needed to generate."""
-    parts = entry.components()
-    if entry.kind == "vae":
-        return list(parts)
-    return [part for part in parts if part.role is not Role.VAE_ENCODE]
-
-
-def _text_steps(entry: Entry, work: Work) -> Iterator[Step]:
-    parts = entry.components()
-    if entry.kind == "vae":
-        side = work.width or 1024
-        shape = PictureShape(
-            width=side, height=work.height or side, batch=work.batch, frames=work.frames or 1
-        )
-        for part in parts:
-            yield Step(name=part.label, repeats=1, component=part, shape=shape)
-        return
-    (part,) = parts
-    prompt = TokenShape(
-        tokens=work.input_tokens,
-        context=work.input_tokens,
-        batch=work.batch,
-        logits=Logits.LAST,
-        span=Span.SERVED,
-    )
-    if not isinstance(part.spec, DecoderSpec):
-        yield Step(name="encode", repeats=1, component=part, shape=prompt)
-        return
-    yield Step(name="prefill", repeats=1, component=part, shape=prompt)
-    if work.output_tokens > 1:  # prefill already makes the first token
-        middle = work.input_tokens + (work.output_tokens + 1) // 2
-        decode = TokenShape(
-            tokens=1, context=middle, batch=work.batch, span=Span.SERVED, is_absorbed=True
-        )
-        yield Step(name="decode", repeats=work.output_tokens - 1, component=part, shape=decode)
-
-
-def _pipeline_steps(entry: Entry, work: Work) -> Iterator[Step]:
-    pipeline = entry.model
-    assert isinstance(pipeline, PipelineSpec)
-    copies = 2 if pipeline.is_guided else 1
-    tokens = {encoder.name: encoder.tokens for encoder in pipeline.text_encoders}
-    for part in entry.components():
-        if part.role is Role.TEXT_ENCODER:
-            num = tokens[part.name]
-            text = TokenShape(tokens=num, context=num, batch=work.batch * copies)
-            yield Step(name=part.label, repeats=1, component=part, shape=text)
-        elif part.role is Role.DENOISER:
-            shape = picture(pipeline, work, copies)
-            repeats = work.steps or pipeline.steps
-            yield Step(name="denoise", repeats=repeats, component=part, shape=shape)
-        elif part.role is Role.VAE_DECODE:
-            shape = picture(pipeline, work, 1)
-            yield Step(name=part.label, repeats=1, component=part, shape=shape)
-
-
-def picture(pipeline: PipelineSpec, work: Work, copies: int) -> PictureShape:
-    return PictureShape(
-        width=work.width or pipeline.width,
-        height=work.height or pipeline.height,
-        batch=work.batch * copies,
-        text_tokens=pipeline.text_tokens,
-        frames=work.frames or pipeline.frames,
-    )
-
-
-def _ledger(entry: Entry, planned: tuple[Step, ...], precision: Precision, work: Work) -> Ledger:
-    if isinstance(entry.model, PipelineSpec):
-        shape = picture(entry.model, work, 1)
-        return image_ledger(entry.name, entry.model, _loaded(entry), shape, precision)
-    if isinstance(entry.model, DecoderSpec):
-        context = work.input_tokens + work.output_tokens
-        return decoder_ledger(entry.name, planned[0].component, work.batch, context, precision)
-    weights = sum(weight_bytes(part, precision) for part in _loaded(entry))
-    peak = max(activation_bytes(step.component, step.shape) for step in planned)
-    lines = (
-        LedgerLine(owner=Owner.WEIGHTS, model=entry.name, part="", num_bytes=weights),
-        LedgerLine(owner=Owner.ACTIVATIONS, model=entry.name, part="", num_bytes=peak),
-    )
-    return Ledger(lines=lines)
 
 
 def _speed(phases: tuple[Phase, ...], work: Work, entry: Entry) -> dict[str, float]:
     by_name = {part.name: part for part in phases}
-    if _is_pipeline(entry):
-        whole = sum(part.total_seconds for part in phases)
-        return {"s_per_image": whole / work.batch, "images_per_s": work.batch / whole}
+    whole_s = sum(part.total_seconds for part in phases)
+    if isinstance(entry.model, PipelineSpec):
+        return {"s_per_image": whole_s / work.batch, "images_per_s": work.batch / whole_s}
     facts = {}
     if "prefill" in by_name:
         facts["ttft_s"] = by_name["prefill"].seconds
+        facts["tokens_per_s"] = work.batch * work.output_tokens / whole_s
     if "decode" in by_name:
         facts["tpot_s"] = by_name["decode"].seconds
-        facts["tokens_per_s"] = work.batch / by_name["decode"].seconds
     return facts
 
 
-def _fits(
-    entry: Entry, planned: tuple[Step, ...], precision: Precision, work: Work, budget: int
+def _saturated(
+    entry: Entry, device: Device, precision: Precision, work: Work, stack: Stack
 ) -> dict[str, float]:
-    model = entry.model
-    if isinstance(model, DecoderSpec):
-        part, context = planned[0].component, work.input_tokens + work.output_tokens
-        fixed = decoder_ledger(entry.name, part, 1, context, precision).total_bytes()
-        fixed -= kv_bytes(model, context, precision)
-        each = kv_bytes(model, context, precision)
-        return {
-            "kv_bytes_per_token": kv_bytes_per_token(model, precision),
-            "largest_batch": max(0, (budget - fixed) // each),
-            "largest_context": largest(
-                lambda tokens: fixed + work.batch * kv_bytes(model, tokens, precision) <= budget
-            ),
-        }
-    if isinstance(model, PipelineSpec):
-        one, two = (_image_bytes(entry, model, work, images, precision) for images in (1, 2))
-        # latents and activations grow evenly with the images, weights not at all
-        return {"concurrent_images": max(0, 1 + (budget - one) // (two - one))}
-    return {}
+    """Output tokens per second of a device kept full; nothing where the model does not fit."""
+    if not isinstance(entry.model, DecoderSpec):
+        return {}
+    (component,) = entry.components()
+    model = TextModel(component=component, device=device, precision=precision, tp=stack.tp)
+    job = TextJob(
+        model=model,
+        engine=text_engine(stack.text),
+        input_tokens=work.input_tokens,
+        output_tokens=work.output_tokens,
+    )
+    try:
+        rate = offline_text(job)
+    except CapacityError:
+        return {}
+    return {"saturated_tokens_per_s": rate.output_tokens_per_s, "saturated_batch": rate.batch}
 
 
-def _image_bytes(
-    entry: Entry, pipeline: PipelineSpec, work: Work, images: int, precision: Precision
-) -> int:
-    shape = picture(pipeline, replace(work, batch=images), 1)
-    ledger = image_ledger(entry.name, pipeline, _loaded(entry), shape, precision)
-    return ledger.total_bytes()
+def _bills(
+    phases: tuple[Phase, ...], facts: dict[str, float], device: Device, num_devices: int
+) -> tuple[Bill, ...]:
+    bills = [
+        bill(f"{part.name} step" if part.repeats > 1 else part.name, part.seconds, device,
+             num_devices)
+        for part in phases
+    ]  # fmt: skip
+    bills.append(bill("request", sum(part.total_seconds for part in phases), device, num_devices))
+    if "s_per_image" in facts:
+        bills.append(bill("image", facts["s_per_image"], device, num_devices))
+    if "tokens_per_s" in facts:
+        bills.append(million("output tokens", facts["tokens_per_s"], device, num_devices))
+    if "saturated_tokens_per_s" in facts:
+        rate = facts["saturated_tokens_per_s"]
+        bills.append(million("output tokens, saturated", rate, device, num_devices))
+    return tuple(bills)

@@ -6,6 +6,7 @@ tensor after its last use, and the widest moment decides. U-Nets also hold their
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from loadsheet.cost.components import operators
 from loadsheet.cost.decoder import layer_kv_values
@@ -32,6 +33,14 @@ def weight_bytes(component: Component, precision: Precision, tp_size: int = 1) -
         -(-stored_bytes(op.params, op.stored_as) // (tp_size if _is_split(op) else 1)) * op.count
         for op in walked
     )
+
+
+def part_precision(component: Component, precision: Precision) -> Precision:
+    """Of a pipeline's component: text encoders and autoencoders stay in 16 bits beside a denoiser
+    of fewer."""
+    if component.role in (Role.TEXT_ENCODER, Role.VAE_DECODE, Role.VAE_ENCODE):
+        return replace(precision, weights=precision.activations)
+    return precision
 
 
 def kv_bytes_per_token(spec: DecoderSpec, precision: Precision) -> int:
@@ -121,7 +130,7 @@ def image_ledger(
     """`shape.batch` images at once; guidance doubles what the denoiser holds."""
     parts = list(components)
     lines = [
-        _line(Owner.WEIGHTS, name, part.label, weight_bytes(part, precision))
+        _line(Owner.WEIGHTS, name, part.label, weight_bytes(part, part_precision(part, precision)))
         for part in parts
         if part.role is not Role.VAE_ENCODE
     ]

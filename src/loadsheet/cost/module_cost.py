@@ -1,9 +1,9 @@
-"""Costs per module path of the published class, and each operator's formula with its numbers."""
+"""Costs per module path of the published class."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from loadsheet.cost.operator import Operator, OpKind
+from loadsheet.cost.operator import Operator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,25 +36,3 @@ def module_costs(walked: Iterable[Operator]) -> list[ModuleCost]:
                 )
             )
     return rows
-
-
-def formula(op: Operator) -> str:
-    """`2·m·k·n = 2·512·4096·6144 = 25,769,803,776`, as in the papers; empty without FLOPs."""
-    if not op.flops:
-        return ""
-    shape = op.attention
-    if shape is not None:
-        return (
-            f"2·B·H·pairs·(d_qk+d_v) = 2·{shape.batch}·{shape.heads}·{shape.pairs:,}"
-            f"·({shape.qk_dim}+{shape.value_dim}) = {op.flops:,}"
-        )
-    if op.kind is OpKind.CONV:
-        columns = op.n * op.batch
-        return f"2·pixels·window·c_out = 2·{op.m:,}·{op.k:,}·{columns:,} = {op.flops:,}"
-    if op.kind is OpKind.GROUPED_GEMM:
-        pairs = op.flops // (2 * op.n * op.k)
-        return f"2·(tokens·active)·k·n = 2·{pairs:,}·{op.k:,}·{op.n:,} = {op.flops:,}"
-    if op.kind is OpKind.SCAN:
-        return f"state updates and reads = {op.flops:,}"
-    many = f"{op.batch}·" if op.batch > 1 else ""
-    return f"2·m·k·n = {many}2·{op.m:,}·{op.k:,}·{op.n:,} = {op.flops:,}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from loadsheet.cost.components import operators
 from loadsheet.cost.memory import activation_bytes
 from loadsheet.cost.operator import total
-from loadsheet.cost.seconds import Calibration, seconds
+from loadsheet.cost.seconds import seconds
+from loadsheet.cost.serving.software import image_software
 from loadsheet.cost.shape import PictureShape
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.device import Device
@@ -44,9 +45,7 @@ class SpaceComparison:
         return next(cost for cost in self.costs if (cost.space, cost.side) == (space, side))
 
 
-def compare_spaces(
-    entry: Entry, device: Device, calibration: Calibration, sides: Sequence[int] = SIDES
-) -> SpaceComparison:
+def compare_spaces(entry: Entry, device: Device, sides: Sequence[int] = SIDES) -> SpaceComparison:
     """The entry's own U-Net, and the same network with three channels on every pixel."""
     pipeline = entry.model
     if not isinstance(pipeline, PipelineSpec) or not isinstance(pipeline.denoiser, UNetSpec):
@@ -57,7 +56,7 @@ def compare_spaces(
         latent, spec=replace(pipeline.denoiser, in_channels=3, out_channels=3), factor=1
     )
     costs = [
-        _cost(space, denoiser, once, (side, pipeline.text_tokens), (device, calibration))
+        _cost(space, denoiser, once, (side, pipeline.text_tokens), device)
         for side in sides
         for space, denoiser, once in (("latent", latent, decoder), ("pixel", pixels, None))
     ]
@@ -85,18 +84,19 @@ def _cost(
     denoiser: Component,
     once: Component | None,
     size: tuple[int, int],
-    where: tuple[Device, Calibration],
+    device: Device,
 ) -> SpaceCost:
     side, tokens = size
     shape = PictureShape(width=side, height=side, text_tokens=tokens)
+    kernels = image_software("compiled").kernels
     walked = operators(denoiser, shape)
     after = operators(once, shape) if once else []
     return SpaceCost(
         space=space,
         side=side,
         step_flops=total(walked).flops,
-        step_s=seconds(walked, *where),
+        step_s=seconds(walked, device, kernels),
         peak_bytes=activation_bytes(denoiser, shape),
         once_flops=total(after).flops,
-        once_s=seconds(after, *where),
+        once_s=seconds(after, device, kernels),
     )

@@ -35,6 +35,35 @@ class TrainStep:
         return self.forward_flops + self.backward_flops + self.recompute_flops
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainTime:
+    """Seconds of one step: backward runs each product twice, so it is taken as two forward
+    passes; the optimizer is bound by its bytes."""
+
+    forward_s: float
+    backward_s: float
+    recompute_s: float
+    optimizer_s: float
+
+    @property
+    def seconds(self) -> float:
+        return self.forward_s + self.backward_s + self.recompute_s + self.optimizer_s
+
+    def mfu(self, step: TrainStep, peak_flops_per_s: float) -> float:
+        """Model FLOPs utilisation (Chowdhery et al. 2022): recomputation is no useful work."""
+        useful = step.forward_flops + step.backward_flops
+        return useful / (self.seconds * peak_flops_per_s)
+
+
+def train_time(step: TrainStep, forward_s: float, memory_bytes_per_s: float) -> TrainTime:
+    return TrainTime(
+        forward_s=forward_s,
+        backward_s=2 * forward_s,
+        recompute_s=forward_s if step.recompute_flops else 0.0,
+        optimizer_s=step.optimizer_bytes / memory_bytes_per_s,
+    )
+
+
 def train_step(name: str, walked: list[Operator], recompute: Recompute) -> TrainStep:
     """From the operators of a forward pass, logits at all positions."""
     sums = total(walked)

@@ -9,7 +9,7 @@ from loadsheet.cost.case import FlopsAnswerer, answer_line
 from loadsheet.cost.components import operators
 from loadsheet.cost.decoder import served_pairs
 from loadsheet.cost.operator import total
-from loadsheet.cost.seconds import Calibration, seconds
+from loadsheet.cost.seconds import bound_seconds
 from loadsheet.cost.shape import PictureShape, Span, TokenShape
 from loadsheet.hardware.catalog import DeviceCatalog
 from loadsheet.specs.catalog import Catalog
@@ -30,7 +30,7 @@ def test_more_tokens_are_never_cheaper(name, tokens, past, batch, span):
     def price(tokens: int, past: int, batch: int) -> tuple[float, float, float]:
         shape = TokenShape(tokens=tokens, context=tokens + past, batch=batch, span=span)
         ops = operators(component, shape)
-        return total(ops).flops, total(ops).bytes_read, seconds(ops, H100, Calibration())
+        return total(ops).flops, total(ops).bytes_read, bound_seconds(ops, H100)
 
     here = price(tokens, past, batch)
     for other in (price(tokens + 1, past, batch), price(tokens, past + 1, batch)):

@@ -9,8 +9,8 @@ import pytest
 
 from loadsheet.cli import catalog, compare, explain, predict
 from loadsheet.cli.parser import Parser
-from loadsheet.cli.table import amount, table
 from loadsheet.errors import ConfigError, SpecError
+from loadsheet.table import amount, table
 
 MODULES = {"explain": explain, "compare": compare, "catalog": catalog, "predict": predict}
 
@@ -48,12 +48,16 @@ def test_explain_json_is_si(capsys):
 def test_explain_says_what_a_change_does(capsys):
     text = printed(capsys, "explain", "llama-3.1-8b", "--set", "kv_heads=2")
     assert "with kv_heads=2" in text
-    assert "-3.0 %" in text
+    difference = text[text.index("with kv_heads=2") :]
+    for row in ("prefill time", "decode time", "bytes moved", "memory", "dollars, 1M output"):
+        assert row in difference
+    assert "-75.0 %" in difference  # the cache: 8 heads to 2
 
 
 def test_explain_answers_why_so_much_memory(capsys):
     text = printed(capsys, "explain", "llama-3.2-1b", "--reserve", "0.9")
     assert "reserves 90% of the device" in text
+    assert "room for 2,090,359 tokens" in text
     assert "kv_blocks reserved" in text
 
 
@@ -122,8 +126,46 @@ def test_compare_sequences(capsys, tmp_path):
 def test_compare_spaces_and_kernels(capsys):
     assert "times the FLOPs" in printed(capsys, "compare", "latent", "pixel")
     got = as_json(capsys, "compare", "standard", "flash")
-    assert got["standard"][0]["flops"] == got["flash"][0]["flops"]
-    assert got["standard"][-1]["held_bytes"] > 1000 * got["flash"][-1]["held_bytes"]
+    standard, flash = (cost["memory"] for cost in got["by_length"][-2:])
+    assert standard["flops"] == flash["flops"]
+    assert standard["held_bytes"] > 1000 * flash["held_bytes"]
+    assert [cost["head_dim"] for cost in got["by_head"][::2]] == [32, 64, 128, 256]
+    assert len({cost["sram_bytes"] for cost in got["by_sram"]}) == 3
+
+
+def test_compare_backbones_at_equal_flops(capsys):
+    got = as_json(capsys, "compare", "unet", "dit")
+    assert abs(got["mismatch"]) < 0.02
+    equal = [cost for cost in got["costs"] if cost["side"] == 1024]
+    flops = [cost["step"]["flops"] for cost in equal]
+    assert flops[1] / flops[0] == pytest.approx(1, abs=0.02)
+    assert equal[1]["params"] < equal[0]["params"]
+    with pytest.raises(ConfigError, match=r"flux.1-dev is not a PixArt transformer"):
+        run("compare", "unet", "dit", "--dit", "flux.1-dev")
+
+
+def test_compare_a_reply_and_an_image(capsys):
+    text = printed(capsys, "compare", "llama-3.1-8b", "sdxl")
+    assert "is decode" in text and "is denoise" in text
+    assert "how long a token waits behind it" in text
+    assert "Together they hold 24.5 GiB and fit" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["attention", "pixel"], "'pixel' is no match for 'attention'"),
+        (["attention", "attention"], "nothing beside it"),
+        (["latent", "pixel", "--unet", "llama-3.1-8b"], "no latent U-Net"),
+        (["attention", "lstm", "--hidden", "100"], "not a multiple of 128"),
+        (["attention", "lstm", "--layers", "0"], "must be 1 or more"),
+        (["standard", "flash", "--head-dim", "0"], "all must be positive"),
+        (["standard", "flash", "--plot", "a.png"], "ending .svg"),
+    ],
+)
+def test_compare_refuses_what_does_not_fit(words, message):
+    with pytest.raises(ConfigError, match=message):
+        run("compare", *words)
 
 
 def test_compare_models(capsys):

@@ -3,7 +3,6 @@ import pytest
 from loadsheet.cost import picture_comparison, sequence_comparison
 from loadsheet.cost.operator import OpKind, total
 from loadsheet.cost.recurrent import serial_steps, state_values, walk
-from loadsheet.cost.seconds import Calibration
 from loadsheet.cost.sequence_comparison import LENGTHS, compare_sequences, first_length, mixer
 from loadsheet.cost.shape import TokenShape
 from loadsheet.cost.tape import Tape
@@ -53,7 +52,7 @@ def test_depth_along_the_sequence():
 
 
 def test_crossovers_are_where_the_curves_meet():
-    result = compare_sequences(["attention", "lstm", "linear"], H100, Calibration(), (1024, 2))
+    result = compare_sequences(["attention", "lstm", "linear"], H100, (1024, 2))
     for crossing in result.crossovers:
         if crossing.what == "prefill FLOPs" and crossing.tokens:
             below, above = (
@@ -65,17 +64,17 @@ def test_crossovers_are_where_the_curves_meet():
 
 
 def test_attention_uses_the_device_and_lstm_does_not():
-    result = compare_sequences(["attention", "lstm"], H100, Calibration())
-    assert result.at("attention", 8192).utilisation > 0.9
+    result = compare_sequences(["attention", "lstm"], H100)
+    assert result.at("attention", 8192).utilisation > 0.6
     assert result.at("lstm", 8192).utilisation < 0.02
     assert result.at("lstm", LENGTHS[-1]).decode_s < result.at("attention", LENGTHS[-1]).decode_s
 
 
 def test_sentences_carry_the_numbers():
-    result = compare_sequences(["attention", "lstm"], H100, Calibration())
+    result = compare_sequences(["attention", "lstm"], H100)
     said = "\n".join(sequence_comparison.sentences(result))
     assert "lstm at 131,072 tokens: 131,072 dependent steps" in said
-    assert "attention needs more prefill FLOPs than lstm from 16,384 tokens." in said
+    assert "attention needs more prefill FLOPs than lstm from 16,384 tokens on." in said
 
 
 def test_first_length_of_a_condition():
@@ -93,7 +92,7 @@ def test_unknown_mixers_and_odd_widths_are_refused():
 def test_pixels_cost_what_eightfold_latents_cost():
     """A 256x256 picture in pixels is the same grid as a 2048x2048 one in f8 latents."""
     entry = Catalog().find("sd-1.5")
-    result = picture_comparison.compare_spaces(entry, H100, Calibration())
+    result = picture_comparison.compare_spaces(entry, H100)
     pixel, latent = result.at("pixel", 256), result.at("latent", 2048)
     assert pixel.step_flops == pytest.approx(latent.step_flops, rel=1e-3)
     assert all("times the FLOPs" in line for line in picture_comparison.sentences(result))
@@ -101,4 +100,4 @@ def test_pixels_cost_what_eightfold_latents_cost():
 
 def test_only_unets_go_to_pixels():
     with pytest.raises(ConfigError, match="has no latent U-Net"):
-        picture_comparison.compare_spaces(Catalog().find("flux.1-dev"), H100, Calibration())
+        picture_comparison.compare_spaces(Catalog().find("flux.1-dev"), H100)

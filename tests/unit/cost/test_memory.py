@@ -1,6 +1,7 @@
 import pytest
 
-from loadsheet.cost.explain import Work, explain, reserved
+from loadsheet.cost.explain import explain
+from loadsheet.cost.fit import reserve
 from loadsheet.cost.ledger import Owner
 from loadsheet.cost.memory import (
     activation_bytes,
@@ -12,7 +13,8 @@ from loadsheet.cost.memory import (
     weight_bytes,
 )
 from loadsheet.cost.shape import PictureShape
-from loadsheet.errors import ConfigError
+from loadsheet.cost.work import Work
+from loadsheet.errors import CapacityError, ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog
 from loadsheet.specs.catalog import Catalog
 from loadsheet.specs.precision import of
@@ -43,17 +45,27 @@ def test_int4_weights_keep_embedding_and_head_wide():
 def test_a_billion_parameters_take_seventy_gigabytes():
     """Weights 2.5 GB; a server that reserves 90 % of 80 GB fills the rest with KV blocks."""
     shown = explain(CATALOG.find("llama-3.2-1b"), H100, of("bf16"), Work())
-    held = owners(reserved(shown, 0.9))
+    reservation = reserve(shown.ledger, H100.memory_bytes, 0.9, Work())
+    held = owners(reservation.ledger)
     assert sum(held.values()) == 72 * 10**9
     assert held[Owner.WEIGHTS] == 2 * 1_235_814_400
     assert held[Owner.KV_BLOCKS] > 68 * 10**9
+    assert reservation.tokens == held[Owner.KV_BLOCKS] // 32768
+    assert reservation.requests == reservation.tokens // 640
+    assert "67.1 GiB" in reservation.sentences()[0]
 
 
 @pytest.mark.parametrize("share", [0, -0.5, 1.5])
 def test_reserve_is_a_share(share):
     shown = explain(CATALOG.find("gpt2"), H100, of("bf16"), Work())
-    with pytest.raises(ConfigError, match="between 0 and 1"):
-        reserved(shown, share)
+    with pytest.raises(ConfigError, match="above 0 and at most 1"):
+        reserve(shown.ledger, H100.memory_bytes, share, Work())
+
+
+def test_a_share_must_hold_what_is_needed():
+    shown = explain(CATALOG.find("llama-3.1-8b"), H100, of("bf16"), Work())
+    with pytest.raises(CapacityError, match=r"20% of the device is 14.9 GiB, but .* 16.0 GiB"):
+        reserve(shown.ledger, H100.memory_bytes, 0.2, Work())
 
 
 def test_largest_batch_is_the_last_that_fits():

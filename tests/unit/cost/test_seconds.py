@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
+from loadsheet.cost.kernel.operator_time import Software
 from loadsheet.cost.operator import Operator, OpKind, total
 from loadsheet.cost.phase import phase
-from loadsheet.cost.seconds import Calibration, operator_seconds, seconds
-from loadsheet.hardware.catalog import device_from
+from loadsheet.cost.seconds import bound_seconds, operator_bound, seconds
+from loadsheet.cost.stack import Pass
+from loadsheet.hardware.catalog import DeviceCatalog, device_from
 
 DEVICE = device_from(
     {
@@ -30,24 +34,29 @@ def gemm(flops: float, num_bytes: float, count: int = 1, dtype: str = "bf16") ->
     )
 
 
+def run(*ops: Operator, **beside: float) -> Pass:
+    return Pass(operators=list(ops), shards=list(ops), kernels=Software(), **beside)
+
+
 def test_the_slower_side_of_the_roof_decides():
-    assert operator_seconds(gemm(1e14, 1), DEVICE, Calibration()) == pytest.approx(1.0)
-    assert operator_seconds(gemm(1, 1e12), DEVICE, Calibration()) == pytest.approx(1.0)
-    assert operator_seconds(gemm(1e14, 1, dtype="fp8"), DEVICE, Calibration()) == pytest.approx(0.5)
-
-
-def test_calibration_slows_each_side_and_adds_launches():
-    reached = Calibration(compute_share=0.5, memory_share=0.25, launch_s=0.1)
-    assert operator_seconds(gemm(1e14, 1), DEVICE, reached) == pytest.approx(2.1)
-    assert operator_seconds(gemm(1, 1e12), DEVICE, reached) == pytest.approx(4.1)
+    assert operator_bound(gemm(1e14, 1), DEVICE) == pytest.approx(1.0)
+    assert operator_bound(gemm(1, 1e12), DEVICE) == pytest.approx(1.0)
+    assert operator_bound(gemm(1e14, 1, dtype="fp8"), DEVICE) == pytest.approx(0.5)
 
 
 def test_operators_run_one_after_the_other():
-    assert seconds([gemm(1e14, 1, count=3)] * 2, DEVICE, Calibration()) == pytest.approx(6.0)
+    assert bound_seconds([gemm(1e14, 1, count=3)] * 2, DEVICE) == pytest.approx(6.0)
+
+
+def test_kernels_are_slower_than_the_bound():
+    op = replace(gemm(2 * 4096**3, 6 * 4096**2), m=4096, n=4096, k=4096)
+    h100 = DeviceCatalog().find("h100-sxm")
+    bound = bound_seconds([op], h100)
+    assert bound < seconds([op], h100, Software()) < 2 * bound
 
 
 def test_an_operator_that_moves_nothing_takes_no_time():
-    assert operator_seconds(gemm(0, 0), DEVICE, Calibration(launch_s=1.0)) == 0
+    assert operator_bound(gemm(0, 0), DEVICE) == 0
 
 
 def test_totals_multiply_by_count():
@@ -56,10 +65,23 @@ def test_totals_multiply_by_count():
 
 
 def test_a_phase_knows_its_side_of_the_ridge():
-    memory = phase("decode", 5, [gemm(1e9, 1e9)], DEVICE, Calibration())
-    compute = phase("prefill", 1, [gemm(1e12, 1e9)], DEVICE, Calibration())
+    sizes = {"m": 10, "n": 10, "k": 10}
+    memory = phase("decode", 5, run(replace(gemm(1e9, 1e9), **sizes)), DEVICE)
+    compute = phase("prefill", 1, run(replace(gemm(1e12, 1e9), **sizes)), DEVICE)
     assert memory.ridge == 100
     assert (memory.bound_by, compute.bound_by) == ("memory", "compute")
     assert memory.total_seconds == 5 * memory.seconds
     assert memory.families[0].family == "mlp"
     assert memory.families[0].share == 1.0
+
+
+def test_host_and_links_stand_beside_the_kernels():
+    op = replace(gemm(1e9, 1e9), m=10, n=10, k=10)
+    plain = phase("decode", 1, run(op), DEVICE)
+    slow = phase("decode", 1, run(op, host_s=1.0, exchange_s=2.0, issue_s=5.0), DEVICE)
+    extra = {row.family: row.seconds for row in slow.families if not row.num_bytes}
+    assert extra["host"] == 1.0
+    assert extra["all-reduce"] == 2.0
+    assert extra["waiting for launches"] == pytest.approx(5.0 - plain.seconds)
+    assert slow.seconds == pytest.approx(8.0)
+    assert sum(row.share for row in slow.families) == pytest.approx(1)

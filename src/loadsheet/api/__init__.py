@@ -1,0 +1,1 @@
+"""The Python API: `loadsheet.explain`, `compare`, `predict`, and what they print and plot."""
