@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": "one model taken apart: params, FLOPs, bytes, time, memory by owner",
     "compare": "side by side: attention and recurrence, latent and pixel, models",
     "predict": "price many cases: one JSON line in, one out",
+    "calibrate": "measure this machine, so that it can be planned with as device cpu",
     "catalog": "search the catalogues of models and devices",
     "up": "the main job: both default models on this device, behind one server",
     "serve": "the server, with models of your choice",
@@ -28,12 +29,14 @@ COMMANDS = {
     "train": "the decoder and the image model, each from nothing",
     "adapt": "BERT to classification, diffusion to a style, and how they compare",
     "runs": "tracked runs: list, show, compare, plot",
+    "scaling": "the law by which the loss falls with parameters and tokens",
+    "results": "what our runs reached beside published numbers",
 }
 
 _GROUPS = {
-    "plan": ("explain", "compare", "predict", "catalog"),
+    "plan": ("explain", "compare", "predict", "calibrate", "catalog"),
     "fly": ("up", "serve", "generate", "bench", "assets"),
-    "learn": ("train", "adapt", "runs"),
+    "learn": ("train", "adapt", "runs", "scaling", "results"),
 }
 
 
