@@ -21,6 +21,7 @@ from loadsheet.engine.image.pipeline import ImagePipeline
 from loadsheet.engine.text.decoder import ContiguousAttention, Decoder
 from loadsheet.engine.text.generate import generate
 from loadsheet.engine.text.text_engine import TextEngine
+from loadsheet.engine.text.text_model import TorchTextModel
 from loadsheet.engine.torch_device import Placement
 from loadsheet.runtime.clock import MonotonicClock
 from loadsheet.runtime.device_loop import DeviceLoop
@@ -124,7 +125,8 @@ def _serve_mixed(
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = blank_tokenizer(Path(folder))
     engines = Engines(
-        text=TextEngine(decoder, tokenizer, num_blocks=256), images=ImageEngine(pipeline)
+        text=TextEngine(TorchTextModel(decoder, num_blocks=256), tokenizer),
+        images=ImageEngine(pipeline),
     )
     executor = TimedExecutor(engines.text, engines.images)
     loop = DeviceLoop(make_scheduler(engines.limits()), executor, MonotonicClock())

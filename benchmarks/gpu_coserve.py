@@ -26,6 +26,7 @@ from coserve_load import Engines, Load, run_load
 from loadsheet.bench.environment import describe_environment
 from loadsheet.engine.image.image_engine import ImageEngine
 from loadsheet.engine.text.text_engine import TextEngine
+from loadsheet.engine.text.text_model import TorchTextModel
 from loadsheet.engine.torch_device import Placement
 from loadsheet.units import format_bytes
 from random_models import (
@@ -75,7 +76,7 @@ def load_text(shape: str, placement: Placement, kv_bytes: int, memory: Memory) -
     block_bytes = numbers * BLOCK_TOKENS * placement.dtype.itemsize
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = blank_tokenizer(Path(folder))
-    engine = TextEngine(decoder, tokenizer, num_blocks=kv_bytes // block_bytes)
+    engine = TextEngine(TorchTextModel(decoder, num_blocks=kv_bytes // block_bytes), tokenizer)
     memory.add(f"{shape} KV blocks", engine.kv_bytes)
     return engine
 

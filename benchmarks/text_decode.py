@@ -34,6 +34,7 @@ from loadsheet.engine.assets import DEFAULT_TEXT_MODEL, ensure_assets
 from loadsheet.engine.text.config import DecoderConfig
 from loadsheet.engine.text.kv_cache import kv_bytes_per_block
 from loadsheet.engine.text.text_engine import TextEngine
+from loadsheet.engine.text.text_model import TorchTextModel
 from loadsheet.engine.text.tokenizer import FolderTokenizer
 from loadsheet.engine.text.weights import read_json
 from loadsheet.engine.torch_device import DTYPES, resolve_placement
@@ -101,12 +102,13 @@ class Engine:
         config = DecoderConfig.from_hf(read_json(folder / "config.json"))
         blocks = largest.batch * -(-largest.context_tokens // BLOCK_TOKENS)
         block_bytes = kv_bytes_per_block(config, DTYPES[dtype], BLOCK_TOKENS)
-        self._engine = TextEngine.from_folder(
+        model = TorchTextModel.from_folder(
             folder,
             resolve_placement("cpu", dtype),
             kv_bytes=blocks * block_bytes,
             block_tokens=BLOCK_TOKENS,
         )
+        self._engine = TextEngine(model, FolderTokenizer(folder))
         self._num_made = 0
         self.token_ids: list[list[int]] = []
 

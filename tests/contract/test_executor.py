@@ -23,6 +23,7 @@ from loadsheet.engine.text.decoder import Decoder, DecoderWeights, Layer
 from loadsheet.engine.text.detokenizer import Detokenizer
 from loadsheet.engine.text.linear import PlainLinear
 from loadsheet.engine.text.text_engine import TextEngine
+from loadsheet.engine.text.text_model import TorchTextModel
 from loadsheet.engine.torch_device import Placement
 from loadsheet.engine.torch_executor import TorchExecutor
 from loadsheet.errors import LoadsheetError
@@ -89,7 +90,9 @@ def text_engine() -> TextEngine:
         head=linear(32, 16),
         num_bytes=0,
     )
-    return TextEngine(Decoder(config, weights), Letters(), num_blocks=64, block_tokens=4)
+    return TextEngine(
+        TorchTextModel(Decoder(config, weights), num_blocks=64, block_tokens=4), Letters()
+    )
 
 
 class Letters:

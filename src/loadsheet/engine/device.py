@@ -13,6 +13,8 @@ from loadsheet.engine.assets import ModelKind, ResolvedModel, resolve_model
 from loadsheet.engine.image.image_engine import ImageEngine
 from loadsheet.engine.image.pipeline_folder import open_pipeline
 from loadsheet.engine.text.text_engine import TextEngine
+from loadsheet.engine.text.text_model import TorchTextModel
+from loadsheet.engine.text.tokenizer import FolderTokenizer
 from loadsheet.engine.torch_device import Placement, resolve_placement
 from loadsheet.engine.torch_executor import TorchExecutor
 from loadsheet.errors import ConfigError
@@ -100,9 +102,10 @@ def _resolve(boarding: _Boarding, ref: str, kind: ModelKind) -> ResolvedModel:
 def _board_text(boarding: _Boarding, model: ResolvedModel) -> None:
     config, start_s = boarding.config, time.perf_counter()
     boarding.on_phase(f"loading {model.name}")
-    engine = TextEngine.from_folder(
+    text_model = TorchTextModel.from_folder(
         model.path, boarding.placement, kv_bytes=config.kv_bytes, block_tokens=_BLOCK_TOKENS
     )
+    engine = TextEngine(text_model, FolderTokenizer(model.path))
     boarding.time(f"load {model.name}", start_s)
     boarding.text_engines[model.name] = engine
     boarding.text_limits.append(

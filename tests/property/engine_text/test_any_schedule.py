@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from loadsheet.engine.text import paged_attention
 from loadsheet.engine.text.generate import generate
 from loadsheet.engine.text.text_engine import TextEngine
+from loadsheet.engine.text.text_model import TorchTextModel
 from loadsheet.runtime.executor import FinishReason, TextOutput
 from loadsheet.runtime.payload import Sampling, TextPayload
 from loadsheet.sched.plan import (
@@ -179,7 +180,9 @@ def call_tokens(request: pytest.FixtureRequest) -> Iterator[None]:
 def test_every_request_gets_its_own_tokens(
     decoder, tokenizer, jobs, budget, block_tokens, seed
 ) -> None:
-    engine = TextEngine(decoder, tokenizer, num_blocks=NUM_BLOCKS, block_tokens=block_tokens)
+    engine = TextEngine(
+        TorchTextModel(decoder, num_blocks=NUM_BLOCKS, block_tokens=block_tokens), tokenizer
+    )
     driver = Driver(engine, block_tokens, random.Random(seed))
     step_idx = 0
     while not all(job.is_over for job in jobs):

@@ -7,23 +7,17 @@ Which tokens share a step is the scheduler's affair; a request's text does not d
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from loadsheet.engine.text.decode_attention import score_dtype
-from loadsheet.engine.text.decoder import Decoder
-from loadsheet.engine.text.kv_cache import KvCache, kv_bytes_per_block
-from loadsheet.engine.text.paged_attention import PagedAttention
 from loadsheet.engine.text.ragged import RaggedBatch, grant_blocks, lower
 from loadsheet.engine.text.sampling import Sampler, sample
 from loadsheet.engine.text.sequence import Sequence
 from loadsheet.engine.text.stops import StopMatcher
+from loadsheet.engine.text.text_model import TextModel
 from loadsheet.engine.text.tokenizer import FolderTokenizer
-from loadsheet.engine.text.weights import load_decoder
-from loadsheet.engine.torch_device import Placement
-from loadsheet.errors import CapacityError, ExecutorError
+from loadsheet.errors import ExecutorError
 from loadsheet.runtime.executor import FailedOutput, StepOutput
 from loadsheet.runtime.payload import TextPayload
 from loadsheet.sched.plan import StepPlan, TextBatch
@@ -33,62 +27,32 @@ from loadsheet.workload.request import TextRequest
 class TextEngine:
     """One text model on one device. `admit` and `release` may be called while `run` works."""
 
-    def __init__(
-        self,
-        decoder: Decoder,
-        tokenizer: FolderTokenizer,
-        *,
-        num_blocks: int,
-        block_tokens: int = 16,
-    ) -> None:
+    def __init__(self, model: TextModel, tokenizer: FolderTokenizer) -> None:
         self.tokenizer = tokenizer
-        self.config = decoder.config
-        self._decoder = decoder
-        self._cache = KvCache(
-            decoder.config,
-            num_blocks=num_blocks,
-            block_tokens=block_tokens,
-            device=decoder.device,
-            dtype=decoder.dtype,
-        )
-        self._scores = score_dtype(decoder.config, decoder.dtype)
+        self.config = model.config
+        self._model = model
         self._sequences: dict[str, Sequence] = {}
-
-    @classmethod
-    def from_folder(
-        cls, folder: Path, placement: Placement, *, kv_bytes: int, block_tokens: int = 16
-    ) -> "TextEngine":
-        """A Hugging Face folder, with as many cache blocks as fit into `kv_bytes`."""
-        decoder = load_decoder(folder, placement)
-        per_block = kv_bytes_per_block(decoder.config, decoder.dtype, block_tokens)
-        if kv_bytes < per_block:
-            raise CapacityError(
-                f"the KV cache may take {kv_bytes} bytes, but one block of {block_tokens} tokens "
-                f"takes {per_block}; give at least that"
-            )
-        return cls(
-            decoder,
-            FolderTokenizer(folder),
-            num_blocks=kv_bytes // per_block,
-            block_tokens=block_tokens,
-        )
 
     @property
     def weight_bytes(self) -> int:
         """Bytes of the weights on their device, packed copies included."""
-        return self._decoder.weight_bytes
+        return self._model.weight_bytes
 
     @property
     def kv_bytes_per_block(self) -> int:
-        return self._cache.num_bytes // self._cache.num_blocks
+        return self._model.kv_bytes // self._model.num_blocks
 
     @property
     def kv_bytes(self) -> int:
-        return self._cache.num_bytes
+        return self._model.kv_bytes
 
     @property
     def num_blocks(self) -> int:
-        return self._cache.num_blocks
+        return self._model.num_blocks
+
+    @property
+    def block_tokens(self) -> int:
+        return self._model.block_tokens
 
     @property
     def max_context_tokens(self) -> int:
@@ -119,26 +83,12 @@ class TextEngine:
         """One output per decode and per last chunk, in no particular order."""
         if not isinstance(plan.batch, TextBatch):
             raise ExecutorError(f"step {plan.step_id} of kind {plan.kind} is not a text step")
-        grant_blocks(plan.batch.grants, self._sequences, self._cache.num_blocks)
-        batch = lower(plan.batch, self._sequences, self._cache.block_tokens)
+        grant_blocks(plan.batch.grants, self._sequences, self._model.num_blocks)
+        batch = lower(plan.batch, self._sequences, self._model.block_tokens)
         with torch.inference_mode():
-            logits_RV = self._forward(batch)
+            logits_RV = self._model.logits(batch)
             self._mark_cached(plan.batch)
             return tuple(self._outputs(batch, logits_RV)) if logits_RV is not None else ()
-
-    def _forward(self, batch: RaggedBatch) -> Tensor | None:
-        """Logits of the sampled rows; None where no row is."""
-        device = self._decoder.device
-        hidden_ND = self._decoder.hidden(
-            torch.from_numpy(batch.token_ids_N).to(device),
-            torch.from_numpy(batch.positions_N).to(device),
-            PagedAttention(self._cache, batch, self._scores),
-        )
-        if not batch.sampled_rows:
-            return None
-        if len(batch.sampled_rows) < len(hidden_ND):
-            hidden_ND = hidden_ND[list(batch.sampled_rows)]
-        return self._decoder.logits(hidden_ND)
 
     def _mark_cached(self, batch: TextBatch) -> None:
         for request_id in batch.decodes:
@@ -160,7 +110,7 @@ class TextEngine:
 
     def _fail(self, sequence: Sequence) -> FailedOutput:
         sequence.is_ended = True
-        self._cache.clear(sequence.block_ids)
+        self._model.clear(sequence.block_ids)
         return FailedOutput(
             request_id=sequence.request_id,
             message="the model's logits are not finite; try fp32 or another prompt",

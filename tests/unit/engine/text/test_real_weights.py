@@ -10,6 +10,7 @@ from loadsheet.engine.assets import DEFAULT_TEXT_MODEL, ensure_assets
 from loadsheet.engine.text.decoder import ContiguousAttention, Decoder
 from loadsheet.engine.text.linear import PlainLinear, build_linear
 from loadsheet.engine.text.text_engine import TextEngine
+from loadsheet.engine.text.text_model import TorchTextModel
 from loadsheet.engine.text.tokenizer import FolderTokenizer
 from loadsheet.engine.text.weights import load_decoder
 from loadsheet.engine.torch_device import Placement
@@ -81,7 +82,7 @@ def test_a_mix_gives_what_each_gets_alone(smollm2, dtype) -> None:
     """
     decoder = load_decoder(smollm2, Placement(device=torch.device("cpu"), dtype=dtype))
     tokenizer = FolderTokenizer(smollm2)
-    engine = TextEngine(decoder, tokenizer, num_blocks=64)
+    engine = TextEngine(TorchTextModel(decoder, num_blocks=64), tokenizer)
     text = (QUESTION + " ") * 12
     prompts = {
         name: tokenizer.encode(text)[:size] for name, size in (("a", 20), ("b", 90), ("c", 150))

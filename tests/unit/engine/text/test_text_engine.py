@@ -8,6 +8,7 @@ import torch
 
 from loadsheet.engine.text.generate import generate
 from loadsheet.engine.text.text_engine import TextEngine
+from loadsheet.engine.text.text_model import TorchTextModel
 from loadsheet.engine.text.tokenizer import FolderTokenizer
 from loadsheet.engine.text.weights import load_decoder
 from loadsheet.engine.torch_device import Placement
@@ -75,7 +76,9 @@ def admit(engine: TextEngine, name: str, prompt: Iterable[int], **settings: obje
 
 def make_engine(folder: Path, placement: Placement, num_blocks: int = 64) -> TextEngine:
     decoder = load_decoder(folder, placement)
-    return TextEngine(decoder, FolderTokenizer(folder), num_blocks=num_blocks, block_tokens=4)
+    return TextEngine(
+        TorchTextModel(decoder, num_blocks=num_blocks, block_tokens=4), FolderTokenizer(folder)
+    )
 
 
 def plain(folder: Path, placement: Placement, prompt: Iterable[int], num: int, **sampling) -> list:
@@ -214,7 +217,9 @@ def test_nan_fails_one_request_and_leaves_no_trace(folder, fp32) -> None:
     decoder = load_decoder(folder, fp32)
     bad_token = 200
     decoder._weights.embedding_VD[bad_token] = float("nan")
-    engine = TextEngine(decoder, FolderTokenizer(folder), num_blocks=16, block_tokens=4)
+    engine = TextEngine(
+        TorchTextModel(decoder, num_blocks=16, block_tokens=4), FolderTokenizer(folder)
+    )
     admit(engine, "good", [1, 2, 3], max_output_tokens=4)
     admit(engine, "bad", [5, bad_token, 6], max_output_tokens=4)
     chunks = [chunk("bad", 3), chunk("good", 3)]
@@ -315,12 +320,13 @@ def test_admit_checks_the_payload(folder, fp32, request_tokens, payload, message
 def test_from_folder_fills_the_kv_budget(folder, fp32) -> None:
     # 2 (keys, values) × 2 layers × 2 heads × 8 numbers × 4 bytes × 4 tokens
     per_block = 1024
-    engine = TextEngine.from_folder(folder, fp32, kv_bytes=10 * per_block + 7, block_tokens=4)
+    model = TorchTextModel.from_folder(folder, fp32, kv_bytes=10 * per_block + 7, block_tokens=4)
+    engine = TextEngine(model, FolderTokenizer(folder))
     assert (engine.num_blocks, engine.kv_bytes_per_block) == (10, per_block)
     assert engine.kv_bytes == 10 * per_block
     assert (engine.max_context_tokens, engine.vocab_size) == (256, 258)
     with pytest.raises(CapacityError, match="one block of 4 tokens takes 1024"):
-        TextEngine.from_folder(folder, fp32, kv_bytes=1023, block_tokens=4)
+        TorchTextModel.from_folder(folder, fp32, kv_bytes=1023, block_tokens=4)
 
 
 def test_weight_bytes_count_every_tensor(folder, fp32) -> None:
