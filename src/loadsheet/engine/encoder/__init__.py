@@ -1,0 +1,1 @@
+"""Encoders of the BERT family: one pass per text, for embeddings and classification."""
