@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from loadsheet.cost.serving.decode_curve import DecodeSegment
 from loadsheet.cost.serving.image_step import ImageModel, image_step_seconds
 from loadsheet.cost.serving.iteration_cost import IterationCost
-from loadsheet.cost.serving.software import ImageSoftware, TextEngine, image_software, text_engine
+from loadsheet.cost.serving.software import (
+    ImageSoftware,
+    TextEngine,
+    image_software,
+    own_image_software,
+    own_text_engine,
+    text_engine,
+)
 from loadsheet.cost.serving.text_step import TextModel
 from loadsheet.cost.step_shape import ImageShape, StepKind, StepShape, TextShape
 from loadsheet.errors import ConfigError
@@ -79,7 +86,8 @@ StepCost = TextStepCost | ImageStepCost
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """How a model runs: number formats, `tp` devices for a language model, and the software that
-    launches its kernels (`predict`'s engine names; image pipelines compiled or eager)."""
+    launches its kernels (`predict`'s engine names; image pipelines compiled or eager). On a machine
+    that was calibrated it is always our own."""
 
     precision: Precision = field(default_factory=Precision)
     tp: int = 1
@@ -91,14 +99,14 @@ def step_cost(entry: Entry, device: Device, setup: Setup | None = None) -> StepC
     """Raises ConfigError for a model that is neither a decoder nor an image pipeline."""
     how = setup or Setup()
     if isinstance(entry.model, PipelineSpec):
-        software: ImageSoftware = image_software("compiled" if how.is_compiled else "eager")
+        software = _image_software(device, how)
         dtype = how.precision.weights
         return ImageStepCost(ImageModel(entry=entry, device=device, dtype=dtype, software=software))
     if not isinstance(entry.model, DecoderSpec):
         raise ConfigError(f"{entry.name} is a bare {entry.kind}; steps run decoders and pipelines")
     (component,) = entry.components()
     model = TextModel(component=component, device=device, precision=how.precision, tp=how.tp)
-    return TextStepCost(model, text_engine(how.engine))
+    return TextStepCost(model, _text_engine(device, how))
 
 
 def decode_segment(
@@ -114,7 +122,7 @@ def decode_segment(
     how = setup or Setup()
     component = Component(name=spec.family, role=Role.DECODER, spec=spec)
     model = TextModel(component=component, device=device, precision=how.precision, tp=how.tp)
-    return TextStepCost(model, text_engine(how.engine)).decode_segment(batch, context_tokens)
+    return TextStepCost(model, _text_engine(device, how)).decode_segment(batch, context_tokens)
 
 
 class StepCosts:
@@ -130,6 +138,16 @@ class StepCosts:
         if model not in self._models:
             raise ConfigError(f"no costs for model {model!r}, only for {', '.join(self._models)}")
         return self._models[model].seconds(kind, shape)
+
+
+def _text_engine(device: Device, how: Setup) -> TextEngine:
+    return own_text_engine(device.rates) if device.rates else text_engine(how.engine)
+
+
+def _image_software(device: Device, how: Setup) -> ImageSoftware:
+    if device.rates:
+        return own_image_software(device.rates)
+    return image_software("compiled" if how.is_compiled else "eager")
 
 
 def _contexts(spec: DecoderSpec) -> tuple[int, ...]:

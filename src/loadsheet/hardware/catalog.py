@@ -7,15 +7,21 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from loadsheet.errors import ConfigError
+from loadsheet.hardware.calibration_record import read_record, record_file
 from loadsheet.hardware.device import Device, Price
 
 _FOLDER = Path(__file__).parent / "catalog"
 _TERA, _GIGA = 1e12, 1e9
+THIS_MACHINE = "cpu"
 
 
 @dataclass(slots=True)
 class DeviceCatalog:
+    """The files of `folder`, and `cpu`: this machine from its calibration `record` (None: the one
+    in the cache folder)."""
+
     folder: Path = _FOLDER
+    record: Path | None = None
     _devices: dict[str, Device] = field(default_factory=dict)
 
     def names(self) -> list[str]:
@@ -28,6 +34,8 @@ class DeviceCatalog:
     def find(self, name: str) -> Device:
         """By name, or by the shortest name that starts with it: `h100-sxm`, `l40s`, `h200`."""
         key = name.strip().lower().replace("_", "-").replace(" ", "-")
+        if key == THIS_MACHINE:
+            return self._this_machine()
         names = self.names()
         if key in names:
             return self._load(key)
@@ -37,8 +45,14 @@ class DeviceCatalog:
         )
         if starting:
             return self._load(starting[0])
-        near = get_close_matches(key, names, n=3, cutoff=0.4) or names[:3]
+        near = get_close_matches(key, [*names, THIS_MACHINE], n=3, cutoff=0.4) or names[:3]
         raise ConfigError(f"device {name!r} is unknown; nearest: {', '.join(near)}")
+
+    def _this_machine(self) -> Device:
+        if THIS_MACHINE not in self._devices:
+            path = self.record or record_file()
+            self._devices[THIS_MACHINE] = read_record(path).device()
+        return self._devices[THIS_MACHINE]
 
     def _load(self, name: str) -> Device:
         if name not in self._devices:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from loadsheet.errors import ConfigError
+from loadsheet.hardware.operator_rates import OperatorRates
 
 # what a device without the format falls back to: the next wider one it multiplies natively
 _WIDER = {
@@ -45,6 +46,7 @@ class Device:
     source: str
     date: str
     from_memory: bool
+    rates: OperatorRates | None = None  # of a machine that was calibrated itself
 
     def flops_per_s(self, dtype: str) -> float:
         """The peak for matrix products in `dtype`, or in the next wider format that exists."""

@@ -1,5 +1,6 @@
 """Seconds of one step of an image pipeline: encode, denoise or decode a batch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loadsheet.cost.components import operators
@@ -31,36 +32,40 @@ class ImageModel:
     dtype: str
     software: ImageSoftware
 
-    @property
-    def pipeline(self) -> PipelineSpec:
-        if not isinstance(self.entry.model, PipelineSpec):
-            raise ConfigError(f"{self.entry.name} is no image pipeline")
-        return self.entry.model
-
 
 def image_step_seconds(model: ImageModel, kind: StepKind, shape: ImageShape) -> float:
-    """Every kernel of the step, and the host. The empty prompt of guidance is encoded once for
-    all requests, so encoding counts one prompt per image."""
-    if kind not in _ROLES:
-        raise ConfigError(f"{model.entry.name} draws images; it runs no {kind} step")
-    if shape.batch < 1:
-        raise ConfigError(f"an image batch of {shape.batch}; it must be 1 or more")
+    """Every kernel of the step, and the host."""
     software, total_s = model.software, model.software.step_us * 1e-6
-    for component in model.entry.components():
-        if component.role is _ROLES[kind]:
-            walked = _walk(model, component, shape)
-            total_s += pass_seconds(
-                walked, model.device, software, is_modulated=is_modulated(component)
-            )
+    for component, walked in passes(model.entry, model.dtype, kind, shape):
+        total_s += pass_seconds(
+            walked, model.device, software, is_modulated=is_modulated(component)
+        )
     return total_s
 
 
-def _walk(model: ImageModel, component: Component, shape: ImageShape) -> list[Operator]:
-    pipeline = model.pipeline
+def passes(
+    entry: Entry, dtype: str, kind: StepKind, shape: ImageShape
+) -> Iterator[tuple[Component, list[Operator]]]:
+    """Each component that the step runs with its operators. The empty prompt of guidance is
+    encoded once for all requests, so encoding counts one prompt per image."""
+    if not isinstance(entry.model, PipelineSpec):
+        raise ConfigError(f"{entry.name} is no image pipeline")
+    if kind not in _ROLES:
+        raise ConfigError(f"{entry.name} draws images; it runs no {kind} step")
+    if shape.batch < 1:
+        raise ConfigError(f"an image batch of {shape.batch}; it must be 1 or more")
+    for component in entry.components():
+        if component.role is _ROLES[kind]:
+            yield component, _walk(entry.model, component, dtype, shape)
+
+
+def _walk(
+    pipeline: PipelineSpec, component: Component, dtype: str, shape: ImageShape
+) -> list[Operator]:
     if component.role is Role.TEXT_ENCODER:
         tokens = next(e.tokens for e in pipeline.text_encoders if e.name == component.name)
         text = TokenShape(tokens=tokens, context=tokens, batch=shape.batch, logits=Logits.NONE)
-        return operators(component, text, _wide(model.dtype))
+        return operators(component, text, _wide(dtype))
     is_denoiser = component.role is Role.DENOISER
     is_doubled = is_denoiser and shape.is_guided and pipeline.is_guided
     picture = PictureShape(
@@ -70,7 +75,7 @@ def _walk(model: ImageModel, component: Component, shape: ImageShape) -> list[Op
         text_tokens=pipeline.text_tokens if is_denoiser else 0,
         frames=pipeline.frames,
     )
-    return operators(component, picture, of(model.dtype) if is_denoiser else _wide(model.dtype))
+    return operators(component, picture, of(dtype) if is_denoiser else _wide(dtype))
 
 
 def _wide(dtype: str) -> Precision:

@@ -8,6 +8,11 @@ from functools import cache
 from loadsheet.cost.kernel.operator_time import Software
 from loadsheet.cost.kernel.silicon import FOLDER
 from loadsheet.errors import ConfigError
+from loadsheet.hardware.operator_rates import OperatorRates
+
+_OWN_TOKEN_SLOTS = 512  # what the step scheduler's limits allow by default
+_OWN_SEQUENCES = 64
+_OWN_MEMORY_SHARE = 0.8  # the rest is the system's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,27 @@ def text_engine(name: str) -> TextEngine:
         is_mixed=_number(table, "is_mixed") > 0,
         max_sequences=round(_number(table, "max_sequences")),
         memory_share=_number(table, "memory_share"),
+    )
+
+
+def own_text_engine(rates: OperatorRates) -> TextEngine:
+    """Our own engine on a machine that was calibrated: its rates hold what software leaves."""
+    return TextEngine(
+        kernels=Software(),
+        iteration_us=rates.text_step_s * 1e6,
+        sequence_us=rates.sequence_s * 1e6,
+        request_ms=0.0,
+        link_share=1.0,
+        token_slots=_OWN_TOKEN_SLOTS,
+        is_mixed=True,
+        max_sequences=_OWN_SEQUENCES,
+        memory_share=_OWN_MEMORY_SHARE,
+    )
+
+
+def own_image_software(rates: OperatorRates) -> ImageSoftware:
+    return ImageSoftware(
+        kernels=Software(), modulation_share=1.0, host_us=0.0, step_us=rates.image_step_s * 1e6
     )
 
 

@@ -11,20 +11,16 @@ one, and whatever a killed run left behind lies in `scratch/` and is swept by th
 """
 
 import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
+from loadsheet.cache_root import CACHE_VARIABLE, cache_root
 from loadsheet.engine.assets.stamp import write_stamp
 from loadsheet.errors import AssetError
 from loadsheet.units import format_bytes
-
-CACHE_VARIABLE = "LOADSHEET_CACHE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +79,4 @@ class Cache:
 
 def open_cache(cache_dir: Path | None = None) -> Cache:
     """The given folder, else $LOADSHEET_CACHE, else the user's cache folder for loadsheet."""
-    if cache_dir is not None:
-        return Cache(root=cache_dir.expanduser())
-    variable = os.environ.get(CACHE_VARIABLE)
-    if variable:
-        return Cache(root=Path(variable).expanduser())
-    return Cache(root=platformdirs.user_cache_path("loadsheet", appauthor=False))
+    return Cache(root=cache_root(cache_dir))

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loadsheet.engine.assets.cache import CACHE_VARIABLE, Cache, open_cache
+from loadsheet.cache_root import CACHE_VARIABLE
+from loadsheet.engine.assets.cache import Cache, open_cache
 from loadsheet.engine.assets.entry import Entry, Recipe, Wheel, find_entry, load_catalogue
 from loadsheet.engine.assets.image_folder import build_image_folder, packaged_hash, packaged_models
 from loadsheet.engine.assets.llama_folder import build_llama_folder
