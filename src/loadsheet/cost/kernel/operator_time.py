@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from loadsheet.cost.kernel.attention import AttentionPhase, FusedShape, attention_seconds
 from loadsheet.cost.kernel.constants import family_named
 from loadsheet.cost.kernel.gemm import GemmShape, gemm_seconds
+from loadsheet.cost.kernel.rated_time import rated_seconds
 from loadsheet.cost.kernel.silicon import silicon_of
 from loadsheet.cost.operator import Operator, OpKind
 from loadsheet.hardware.device import Device
@@ -34,6 +35,8 @@ class Software:
 
 def operator_seconds(op: Operator, device: Device, software: Software) -> float:
     """One run of `op`, not multiplied by its count."""
+    if device.rates is not None:
+        return rated_seconds(op, device.rates)
     if op.kind in _PRODUCTS:
         if not op.m:
             return 0.0
