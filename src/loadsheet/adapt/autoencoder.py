@@ -21,6 +21,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.nn import functional
 
+from loadsheet.adapt.stage_progress import OnCount, nothing
+
 logger = logging.getLogger(__name__)
 
 
@@ -209,7 +211,10 @@ def standardise(autoencoder: AutoencoderKL, latents_NChw: Tensor) -> None:
 
 @torch.no_grad()
 def encode_all(
-    autoencoder: AutoencoderKL, images: npt.NDArray[np.uint8], batch_size: int = 8
+    autoencoder: AutoencoderKL,
+    images: npt.NDArray[np.uint8],
+    batch_size: int = 8,
+    on_encoded: OnCount = nothing,
 ) -> Tensor:
     """Posterior means of all images: float [N, C, h, w]."""
     autoencoder.eval()
@@ -218,6 +223,7 @@ def encode_all(
         with torch.autocast("cpu", torch.bfloat16):
             x_BCHW = to_pixels(images[start : start + batch_size])
             chunks.append(autoencoder.encode(x_BCHW).latent_dist.mean.float())
+        on_encoded(start + len(x_BCHW), len(images))
     return torch.cat(chunks)
 
 

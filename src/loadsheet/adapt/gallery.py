@@ -17,6 +17,7 @@ from loadsheet.adapt import art
 from loadsheet.adapt.captions import STYLES, Style
 from loadsheet.adapt.concepts import Concept, drawn_in, select
 from loadsheet.adapt.icons import IconSet, ViewBox, render
+from loadsheet.adapt.stage_progress import OnCount, nothing
 
 logger = logging.getLogger(__name__)
 
@@ -108,16 +109,30 @@ def draw(picture: Picture, icons: IconSet, config: GalleryConfig) -> npt.NDArray
     return image
 
 
-def open_gallery(art_folder: Path, folder: Path, config: GalleryConfig) -> Gallery:
-    """The gallery stored in `folder`, drawn first when it is missing or was drawn otherwise."""
+def open_gallery(
+    art_folder: Path,
+    folder: Path,
+    config: GalleryConfig,
+    num_concepts: int | None = None,
+    on_drawn: OnCount = nothing,
+) -> Gallery:
+    """The gallery stored in `folder`, drawn first when it is missing or was drawn otherwise.
+
+    `num_concepts` keeps only so many, those first that training shows most.
+    """
     icon_sets = load_icon_sets(art_folder)
-    pictures = list_pictures(load_concepts(art_folder), icon_sets, config.num_variants)
+    concepts = load_concepts(art_folder)
+    if num_concepts is not None:
+        concepts = sorted(concepts, key=lambda concept: -concept.weight)[:num_concepts]
+    pictures = list_pictures(concepts, icon_sets, config.num_variants)
     path, stamp_path = folder / "images.npy", folder / "gallery.json"
     stamp = json.dumps({"num_pictures": len(pictures), **asdict(config)})
     if not (stamp_path.exists() and stamp_path.read_text() == stamp):
         logger.info("draw pictures=%d size=%d", len(pictures), config.size)
         folder.mkdir(parents=True, exist_ok=True)
-        _draw_all(path, _drawings(pictures, icon_sets, config), len(pictures), config.size)
+        drawings = _drawings(pictures, icon_sets, config)
+        shape = (len(pictures), config.size, config.size, 3)
+        _draw_all(path, drawings, shape, on_drawn)
         stamp_path.write_text(stamp)
     return Gallery(np.load(path, mmap_mode="r"), pictures)
 
@@ -129,12 +144,16 @@ def _drawings(
         yield draw(picture, icon_sets[picture.style.key], config)
 
 
-def _draw_all(path: Path, drawings: Iterator[npt.NDArray[np.uint8]], count: int, size: int) -> None:
-    images = np.lib.format.open_memmap(
-        path, mode="w+", dtype=np.uint8, shape=(count, size, size, 3)
-    )
+def _draw_all(
+    path: Path,
+    drawings: Iterator[npt.NDArray[np.uint8]],
+    shape: tuple[int, ...],
+    on_drawn: OnCount,
+) -> None:
+    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     for i, image in enumerate(drawings):
         images[i] = image
+        on_drawn(i + 1, shape[0])
     images.flush()
 
 

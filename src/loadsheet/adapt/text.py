@@ -19,6 +19,9 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer, BertModel
 
+from loadsheet.adapt.stage_progress import OnCount, nothing
+from loadsheet.engine.image.component import quiet_transformers
+
 TEXT_MAX_LENGTH = 32
 
 
@@ -36,7 +39,8 @@ class TextEncoder:
 
     def __init__(self, folder: Path) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+        with quiet_transformers():  # MiniLM's file also holds a pooler, which nobody needs
+            self.model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
 
     @torch.no_grad()
     def __call__(self, captions: Sequence[str]) -> Conditioning:
@@ -76,7 +80,11 @@ class CaptionCache:
 
     @classmethod
     def encode(
-        cls, encoder: TextEncoder, captions: Sequence[str], batch_size: int = 128
+        cls,
+        encoder: TextEncoder,
+        captions: Sequence[str],
+        batch_size: int = 128,
+        on_encoded: OnCount = nothing,
     ) -> "CaptionCache":
         """Encode each caption once."""
         states: list[Tensor] = []
@@ -89,6 +97,7 @@ class CaptionCache:
                 for tokens_TD, length in zip(batch.tokens_BTD, lengths, strict=True)
             ]
             pooled_chunks.append(batch.pooled_BD)
+            on_encoded(len(states), len(captions))
         return cls(states, torch.cat(pooled_chunks))
 
     def batch(self, caption_idx: Sequence[int]) -> Conditioning:

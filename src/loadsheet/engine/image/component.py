@@ -58,7 +58,7 @@ def load_module(load: Loader[M], folder: Path, placement: Placement) -> M:
     if not any(folder.glob("*.safetensors")):
         raise AssetError(f"{folder} has no .safetensors file; pickled weights are not read")
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             module, info = load(
                 str(folder), use_safetensors=True, local_files_only=True, output_loading_info=True
             )
@@ -86,7 +86,7 @@ def load_tokenizer(
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """No progress bar and no report of unused weights; missing ones are our errors anyway."""
     verbosity: int = transformers_logging.get_verbosity()
     has_progress_bar: bool = transformers_logging.is_progress_bar_enabled()
