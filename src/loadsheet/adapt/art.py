@@ -54,6 +54,18 @@ FLUENT_FLAT = ArtPackage(
     sha256="7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
     spdx="MIT",
 )
+FLUENT_HIGH_CONTRAST = ArtPackage(
+    name="@iconify-json/fluent-emoji-high-contrast",
+    version="1.2.6",
+    sha256="0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0",
+    spdx="MIT",
+)
+FLUENT_GLOSSY = ArtPackage(
+    name="@iconify-json/fluent-emoji",
+    version="1.2.7",
+    sha256="8044210dbf11e016d4de85f15d01a243423bd832457e7e2491df1b751c0e272b",
+    spdx="MIT",
+)
 EMOJI_NAMES = ArtPackage(
     name="unicode-emoji-json",
     version="0.9.0",

@@ -10,21 +10,24 @@ from torch import Tensor
 
 
 class LatentDecoder:
-    """Calls the VAE on float32 latents; returns float32 pixels [B, 3, H, W] around [-1, 1]."""
+    """Calls the VAE on float32 latents; returns float32 pixels [B, 3, H, W] around [-1, 1].
+
+    Latents are (z − shift) · scale of the VAE's own z.
+    """
 
     def __init__(self, vae: AutoencoderKL) -> None:
-        self._vae = vae
+        self.vae = vae
         config = vae.config
-        self._scale = float(config.scaling_factor)
-        self._shift = float(config.shift_factor or 0.0)
+        self.scale = float(config.scaling_factor)
+        self.shift = float(config.shift_factor or 0.0)
         self._widths = tuple(int(width) for width in config.block_out_channels)
         self._dtype = next(vae.parameters()).dtype
         self.latent_channels = int(config.latent_channels)
         self.factor = 2 ** (len(self._widths) - 1)  # each level but the last doubles the sides
 
     def __call__(self, latents_BChw: Tensor) -> Tensor:
-        z_BChw = latents_BChw / self._scale + self._shift
-        x_BCHW: Tensor = self._vae.decode(z_BChw.to(self._dtype), return_dict=False)[0]
+        z_BChw = latents_BChw / self.scale + self.shift
+        x_BCHW: Tensor = self.vae.decode(z_BChw.to(self._dtype), return_dict=False)[0]
         return x_BCHW.float()
 
     def peak_bytes(self, width: int, height: int, batch: int) -> int:

@@ -70,7 +70,7 @@ class BetaNoise:
 
     def schedule(self, num_steps: int) -> NoiseSchedule:
         _check_num_steps(num_steps, self.num_train_timesteps)
-        train_sigmas = self._train_sigmas()
+        train_sigmas = self.train_sigmas()
         timesteps = self._timesteps(num_steps)
         sigmas = np.interp(timesteps, np.arange(len(train_sigmas)), train_sigmas)
         if self.has_karras_sigmas:
@@ -92,7 +92,7 @@ class BetaNoise:
             init_noise_sigma=(largest**2 + 1) ** 0.5 if is_leading else largest,
         )
 
-    def _train_sigmas(self) -> Floats:
+    def train_sigmas(self) -> Floats:
         """σ_t for every training timestep, rising."""
         # float32 from end to end: 1000 roundings in ᾱ are part of the published values
         steps, float32 = self.num_train_timesteps, torch.float32
