@@ -43,6 +43,8 @@ class GemmShape:
     moved_bytes: float | None = None  # activations in and out, where they are not m x k and m x n
     launch_share: float = 1.0  # of the launch measured alone
     is_sustained: bool = False  # one of many heavy kernels in a row: the power limit counts
+    is_ragged: bool = False  # `m` is a mean: products of one launch differ in their rows
+    peak_share: float = 1.0  # of the arithmetic that a plain product of these sizes would reach
 
     def __post_init__(self) -> None:
         if min(self.m, self.n, self.k, self.batch) < 1:
@@ -136,7 +138,7 @@ def _published_share(device: Device, family: Family) -> float:
 def product_seconds(shape: GemmShape, operands: Operands, chip: Chip, c: GemmConstants) -> float:
     """The model on explicit constants, which is what fitting calls."""
     m, n, k, batch = shape.m, shape.n, shape.k, shape.batch
-    peak = operands.peak_flops_per_s * chip.reached(c.peak_share)
+    peak = operands.peak_flops_per_s * chip.reached(c.peak_share) * shape.peak_share
     rates = _rates(chip, c)
     moved = shape.moved_bytes
     if moved is None:
@@ -144,7 +146,14 @@ def product_seconds(shape: GemmShape, operands: Operands, chip: Chip, c: GemmCon
     weights = batch * operands.weight_width * n * k
     footprint = weights * c.resident_copies + moved if shape.is_warm else math.inf
     memory_s = rates.seconds(moved, moved) + rates.seconds(weights, footprint)
-    grid = _Grid(m=m, n=n, slab_bytes=k * operands.width, batch=batch, width=operands.width)
+    grid = _Grid(
+        m=m,
+        n=n,
+        slab_bytes=k * operands.width,
+        batch=batch,
+        width=operands.width,
+        is_ragged=shape.is_ragged,
+    )
     body_s = _cheapest(grid, memory_s, _unit(chip.silicon, peak, c), rates, c)
     arithmetic_s = 2.0 * batch * m * n * k / peak
     throttled_s = c.throttle * arithmetic_s**2 / (arithmetic_s + _LONG_S)
@@ -162,6 +171,12 @@ class _Grid:
     slab_bytes: float  # the inner dimension in bytes
     batch: int
     width: float
+    is_ragged: bool
+
+    def tiles(self, rows: int, columns: int) -> int:
+        """Rows spread around a mean leave half a tile of padding each, whatever the mean."""
+        down = max(1.0, self.m / rows + 0.5) if self.is_ragged else math.ceil(self.m / rows)
+        return math.ceil(down * math.ceil(self.n / columns) * self.batch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +212,7 @@ def _cheapest(
     power, tile_s = c.sharpness, c.tile_us * 1e-6
     for tm, tn in _TILES:
         area = tm * tn
-        tiles = math.ceil(grid.m / tm) * math.ceil(grid.n / tn) * grid.batch
+        tiles = grid.tiles(tm, tn)
         slab_flops = 2.0 * area * (_SLAB_BYTES / grid.width)
         slow = 1 + c.small_tile * 4096 / area
         slab_s = max(

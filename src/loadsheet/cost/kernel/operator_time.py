@@ -47,7 +47,7 @@ def operator_seconds(op: Operator, device: Device, software: Software) -> float:
 
 
 def _product(op: Operator, device: Device, software: Software) -> float:
-    is_conv = op.kind is OpKind.CONV
+    is_conv, is_grouped = op.kind is OpKind.CONV, op.kind is OpKind.GROUPED_GEMM
     shape = GemmShape(
         m=op.m,
         n=op.n,
@@ -58,9 +58,12 @@ def _product(op: Operator, device: Device, software: Software) -> float:
         moved_bytes=op.num_bytes - op.weight_bytes if is_conv else None,
         launch_share=software.launch_share,
         is_sustained=software.is_sustained,
+        is_ragged=is_grouped,
+        peak_share=software.grouped_share if is_grouped else 1.0,
     )
-    shares = {OpKind.CONV: software.conv_share, OpKind.GROUPED_GEMM: software.grouped_share}
-    return gemm_seconds(shape, device) / shares.get(op.kind, software.gemm_share)
+    if is_grouped:
+        return gemm_seconds(shape, device)
+    return gemm_seconds(shape, device) / (software.conv_share if is_conv else software.gemm_share)
 
 
 def _attention(op: Operator, device: Device, software: Software) -> float:

@@ -22,6 +22,7 @@ class Silicon:
     clock_hz: float
     cache_bytes: float
     is_known: bool = True
+    has_inline_ecc: bool = False
 
 
 @cache
@@ -51,8 +52,18 @@ def silicon_named(name: str) -> Silicon:
         num_units=round(units),
         clock_hz=clock * 1e9,
         cache_bytes=cached * 1e6,
+        has_inline_ecc=fields.get("has_inline_ecc") is True,
     )
 
 
 def silicon_of(device: Device) -> Silicon:
     return silicon_named(device.name.lower())
+
+
+def capacity_bytes(device: Device) -> float:
+    """What the driver reports. Memory chips come in powers of two, so a card sold as 80 GB holds
+    80 times 2^30 bytes; where check bits lie in the same chips, 15/16 of that is left."""
+    silicon = silicon_of(device)
+    if not silicon.is_known:
+        return float(device.memory_bytes)
+    return device.memory_bytes * 2**30 / 1e9 * (15 / 16 if silicon.has_inline_ecc else 1.0)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loadsheet.cost.kernel.silicon import capacity_bytes
 from loadsheet.cost.memory import RUNTIME_BYTES, kv_bytes_per_token, weight_bytes
 from loadsheet.cost.serving.iteration_cost import IterationCost, spanning
 from loadsheet.cost.serving.replay import Arrival, Limits, Replay, Served
@@ -102,7 +103,7 @@ def recorded(
 def default_limits(model: TextModel, engine: TextEngine) -> Limits:
     """What the engine would set: the cache takes the memory that the weights leave."""
     device = model.device
-    usable = model.tp * (device.memory_bytes * engine.memory_share - RUNTIME_BYTES)
+    usable = model.tp * (capacity_bytes(device) * engine.memory_share - RUNTIME_BYTES)
     free = usable - weight_bytes(model.component, model.precision)
     copies = max(1.0, model.tp / heads_of(model.spec))
     tokens = int(free / (kv_bytes_per_token(model.spec, model.precision) * copies))

@@ -8,6 +8,7 @@ batch is prefilled once and decoded to the end.
 
 from dataclasses import dataclass
 
+from loadsheet.cost.kernel.silicon import capacity_bytes
 from loadsheet.cost.memory import RUNTIME_BYTES, kv_bytes, weight_bytes
 from loadsheet.cost.serving.software import TextEngine
 from loadsheet.cost.serving.text_step import (
@@ -86,7 +87,7 @@ def largest_batch(job: TextJob) -> int:
     model = job.model
     device, spec = model.device, model.spec
     devices = model.tp * job.pp
-    usable = devices * (device.memory_bytes * job.engine.memory_share - RUNTIME_BYTES)
+    usable = devices * (capacity_bytes(device) * job.engine.memory_share - RUNTIME_BYTES)
     weights = weight_bytes(model.component, model.precision)
     copies = max(1.0, model.tp / heads_of(spec))  # KV heads fewer than shards are held twice
     each = kv_bytes(spec, _mean_context(job), model.precision) * copies

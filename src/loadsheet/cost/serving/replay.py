@@ -148,7 +148,9 @@ class Replay:
         if steps == 0:
             return
         context = self._context_sum / batch
-        if next_arrival_s is not None and batch < self.limits.max_sequences:
+        is_full = batch >= self.limits.max_sequences
+        # one that is there already waits for room, that is for a completion
+        if next_arrival_s is not None and next_arrival_s > self._now_s and not is_full:
             once_s = self.cost.decode_s(batch, context)
             until = (next_arrival_s - self._now_s) / once_s
             steps = min(steps, max(math.ceil(until), 1))

@@ -20,7 +20,7 @@ from loadsheet.specs.pipeline import Component
 from loadsheet.specs.precision import Precision
 
 _ROW_SHARDED = ("o_proj", "down_proj", "down", "dense", "out_proj", "fc2", "c_proj")
-_DENSE_ROWS = 2048  # tokens from which products run at the arithmetic limit
+_DENSE_ROWS = 256  # tokens from which products run at the arithmetic limit
 _WHOLE = ("gate", "q_a_proj", "kv_a_proj_with_mqa")
 
 

@@ -13,7 +13,7 @@ from loadsheet.cost.kernel.gemm import (
     operands_of,
     product_seconds,
 )
-from loadsheet.cost.kernel.silicon import Silicon
+from loadsheet.cost.kernel.silicon import Silicon, capacity_bytes
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog
 
@@ -118,3 +118,27 @@ def test_impossible_products_are_refused_with_the_number() -> None:
         GemmShape(m=0, n=1, k=1)
     with pytest.raises(ConfigError, match="fp7"):
         GemmShape(m=1, n=1, k=1, dtype="fp7")
+
+
+def test_experts_with_uneven_rows_pay_half_a_tile_each() -> None:
+    # 16 rows on average: one tile of 16 rows for even experts, one and a half for uneven ones
+    even = GemmShape(m=16, n=64, k=640, batch=400)
+    uneven = dataclasses.replace(even, is_ragged=True)
+    ratio = product_seconds(uneven, OPERANDS, PLAIN, PURE) / product_seconds(
+        even, OPERANDS, PLAIN, PURE
+    )
+    assert ratio == pytest.approx(1.5, rel=1e-6)
+
+
+def test_a_share_of_the_peak_slows_arithmetic_and_not_memory() -> None:
+    thin = GemmShape(m=1, n=8192, k=8192)
+    thick = GemmShape(m=8192, n=8192, k=8192)
+    halved = [dataclasses.replace(shape, peak_share=0.5) for shape in (thin, thick)]
+    assert gemm_seconds(halved[0], H100) < 1.05 * gemm_seconds(thin, H100)
+    assert gemm_seconds(halved[1], H100) > 1.9 * gemm_seconds(thick, H100)
+
+
+def test_memory_is_sold_in_powers_of_two_and_check_bits_take_a_sixteenth() -> None:
+    l40s = CATALOG.find("l40s")
+    assert capacity_bytes(H100) == pytest.approx(80 * 2**30)  # the driver reports 81,559 MiB
+    assert capacity_bytes(l40s) == pytest.approx(45 * 2**30)  # the driver reports 46,068 MiB
