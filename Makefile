@@ -36,11 +36,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(RUN_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --quiet --progress-bar on --constraint constraints.txt --editable '.[torch,bench]'
+	$(PIP) install --quiet --progress-bar on --constraint constraints.txt --editable '.[torch,openvino,bench]'
 	touch $@
 
 $(DEV_STAMP): pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install --quiet --progress-bar on --constraint constraints.txt --editable '.[torch,bench,train,jax,wandb,dev]'
+	$(PIP) install --quiet --progress-bar on --constraint constraints.txt --editable '.[torch,openvino,bench,train,jax,wandb,dev]'
 	touch $@ $(RUN_STAMP)
 
 clean:

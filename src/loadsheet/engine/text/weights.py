@@ -82,8 +82,27 @@ class _Checkpoint:
 
 def load_decoder(folder: Path, placement: Placement, build: BuildLinear = build_linear) -> Decoder:
     """The fastest products by default; `PlainLinear` gives torch's own, as other libraries use."""
+    return Decoder(*load_parts(folder, placement, build))
+
+
+def load_parts(
+    folder: Path, placement: Placement, build: BuildLinear
+) -> tuple[DecoderConfig, DecoderWeights]:
+    """What a decoder is made of, in torch or elsewhere."""
     config = DecoderConfig.from_hf(read_json(folder / "config.json"))
-    return Decoder(config, load_weights(_Checkpoint(folder, placement), config, build))
+    return config, load_weights(_Checkpoint(folder, placement), config, build)
+
+
+def load_weights_of(
+    folder: Path, placement: Placement, config: DecoderConfig, build: BuildLinear
+) -> DecoderWeights:
+    """The weights of a folder with products of the caller's own making."""
+    return load_weights(_Checkpoint(folder, placement), config, build)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that hold a folder's tensors, by name."""
+    return sorted(set(_tensor_files(folder).values()))
 
 
 def load_weights(
