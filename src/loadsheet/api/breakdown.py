@@ -42,7 +42,7 @@ def formula_list(entry: Entry, shown: Explanation) -> str:
             if op.flops:
                 lines.append(f"    FLOPs   {formula(op)}")
             lines.append(f"    bytes   {bytes_formula(op)}")
-            lines.append(f"    seconds {bound_formula(op, shown.device)}")
+            lines.append(f"    bound   {bound_formula(op, shown.device)}")
     if isinstance(entry.model, DecoderSpec):
         lines += ["", kv_formula(entry.model, shown.precision)]
     return "\n".join(lines)

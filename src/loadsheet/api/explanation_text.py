@@ -6,6 +6,7 @@ from loadsheet.cost.bill import Bill, basis
 from loadsheet.cost.explain import Explanation
 from loadsheet.cost.ledger import Ledger
 from loadsheet.cost.phase import FamilyCost, Phase
+from loadsheet.specs.decoder import DecoderSpec
 from loadsheet.specs.pipeline import PipelineSpec
 from loadsheet.table import amount, table
 from loadsheet.units import format_bytes, format_seconds
@@ -25,6 +26,10 @@ def headline(shown: Explanation, model: object) -> str:
         facts.append("note: extrapolated, no kernel of this chip's family was ever measured")
     if device.from_memory:
         facts.append("note: some of this device's figures were never checked against its page")
+    trained = model.max_context if isinstance(model, DecoderSpec) else 0
+    context = work.input_tokens + work.output_tokens
+    if trained and context > trained:
+        facts.append(f"note: {context:,} tokens are more than the {trained:,} it was trained for")
     missing = shown.ledger.total_bytes() - device.memory_bytes
     if missing > 0:
         facts.append(
@@ -128,6 +133,7 @@ _FACTS: dict[str, tuple[str, Callable[[float], str]]] = {
         lambda value: f"{value:,.0f}",
     ),
     "saturated_batch": ("  with a running batch of", lambda value: f"{value:,.0f}"),
+    "requests_per_s": ("requests per second", lambda value: f"{value:,.3g}"),
     "s_per_image": ("seconds per image", format_seconds),
     "images_per_s": ("images per second", lambda value: f"{value:.3g}"),
     "kv_bytes_per_token": ("KV bytes per token", lambda value: f"{value:,.0f}"),
@@ -146,7 +152,9 @@ def result_table(shown: Explanation) -> str:
 
 def bill_table(shown: Explanation) -> str:
     headers = ["estimate for", "time", "energy", "$ low", "$ high"]
-    rows = [_bill_row(one) for one in shown.bills]
+    is_alone = shown.work.batch == 1 and "s_per_image" in shown.facts
+    hidden = "request" if is_alone else ""  # which is the image then
+    rows = [_bill_row(one) for one in shown.bills if one.per != hidden]
     return table(headers, rows) + "\n" + basis(shown.device)
 
 

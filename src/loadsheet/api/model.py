@@ -1,6 +1,7 @@
 """A model by name or from a folder, and a device by name with the user's price and power."""
 
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 
 from loadsheet.errors import ConfigError
@@ -39,6 +40,8 @@ def find_device(
     """From the catalogue; a given price or power replaces what is written there."""
     device = DeviceCatalog().find(name)
     if usd_per_hour is not None:
+        if not isfinite(usd_per_hour):
+            raise ConfigError(f"a price of {usd_per_hour} dollars per hour is no number of dollars")
         device = with_price(device, usd_per_hour)
     if power_w is not None:
         if not 0 < power_w < float("inf"):

@@ -41,12 +41,15 @@ def million(per: str, units_per_s: float, device: Device, num_devices: int = 1) 
 
 
 def basis(device: Device) -> str:
-    """Where power and price come from, in one sentence."""
-    power = f"energy at {device.power_w:.0f} W board power ({device.source}, {device.date})"
+    """Where power and price come from."""
+    power = (
+        f"Estimates. Energy at the board's {device.power_w:.0f} W for the whole time, an upper "
+        f"bound.\nSource of the power: {device.source}, {device.date}"
+    )
     price = device.price
     if price is None:
-        return f"Estimates: {power}; no price known: set one with --usd-per-hour."
+        return f"{power}\nNo price is known for {device.name}; set one with --usd-per-hour."
     offers = f"{price.low_usd_per_hour:g} to {price.high_usd_per_hour:g}"
     if price.low_usd_per_hour == price.high_usd_per_hour:
         offers = f"{price.low_usd_per_hour:g}"
-    return f"Estimates: {power}; dollars at {offers} per device-hour ({price.note})."
+    return f"{power}\nDollars at {offers} per device-hour, busy time only: {price.note}"

@@ -9,7 +9,9 @@ from loadsheet.errors import ConfigError
 
 Points = list[tuple[float, float]]
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 760, 440, 78, 40, 52
-_LEGEND, _LETTER = 44, 7  # room of a name: marker and margins, and each letter
+_LEGEND, _LETTER = 50, 7  # room of a name: marker and margins, and each letter
+_MARGIN, _LEAST = 0.05, 0.5  # of the range beyond the data; the least range in decades
+_FEW, _PLAIN = 3, 4  # least ticks of an axis; most zeros of a plain number
 _DASH = ' stroke-dasharray="6 4"'
 _COLOURS = ("#0b5cad", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be123c", "#0f766e")
 
@@ -64,7 +66,7 @@ class Chart:
                     f'<polyline points="{path}" fill="none" stroke="{colour}" '
                     f'stroke-width="2"{dash}/>'
                 )
-                drawn.append(_legend(scale, row, name, colour))
+                drawn.append(_legend(scale, row, name, _sample(colour, dash)))
                 row += 1
         return drawn
 
@@ -73,10 +75,8 @@ class Chart:
         first = len(self.lines) + len(self.dashed)
         for index, (name, (x, y)) in enumerate(self.marks.items(), start=first):
             colour = _COLOURS[index % len(_COLOURS)]
-            drawn.append(
-                f'<circle cx="{scale.x(x):.1f}" cy="{scale.y(y):.1f}" r="5" fill="{colour}"/>'
-            )
-            drawn.append(_legend(scale, index, name, colour))
+            drawn.append(_point(colour, scale.x(x), scale.y(y)))
+            drawn.append(_legend(scale, index, name, _point(colour)))
         return drawn
 
     def _labels(self, scale: "_Scale") -> str:
@@ -93,19 +93,17 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Powers of ten that enclose the data."""
+    """Logarithms of the least and the largest value, with a margin."""
 
-    x_range: tuple[int, int]
-    y_range: tuple[int, int]
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
     right: float  # edge of the plot; names stand beyond it
 
     @classmethod
     def over(cls, points: Points, legend: float) -> "_Scale":
         if not points or min(min(x, y) for x, y in points) <= 0:
             raise ConfigError("a logarithmic chart needs points above zero")
-        return cls(
-            _decades([x for x, _ in points]), _decades([y for _, y in points]), _WIDTH - legend
-        )
+        return cls(_range([x for x, _ in points]), _range([y for _, y in points]), _WIDTH - legend)
 
     def x(self, value: float) -> float:
         low, high = self.x_range
@@ -118,29 +116,42 @@ class _Scale:
         return _HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def _decades(values: list[float]) -> tuple[int, int]:
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    return low, max(high, low + 1)
+def _range(values: list[float]) -> tuple[float, float]:
+    low, high = math.log10(min(values)), math.log10(max(values))
+    margin = max(_MARGIN * (high - low), _LEAST / 2 - (high - low) / 2, _MARGIN)
+    return low - margin, high + margin
 
 
 def _flat(lines: dict[str, Points]) -> Points:
     return [point for points in lines.values() for point in points]
 
 
+def _ticks(bounds: tuple[float, float]) -> list[tuple[int, int]]:
+    """(multiple, power) pairs: powers of ten, with 2 and 5 between them where those are few."""
+    low, high = bounds
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    for multiples in ((1,), (1, 2, 5)):
+        ticks = [(m, p) for p in powers for m in multiples if low <= p + math.log10(m) <= high]
+        if len(ticks) >= _FEW:
+            break
+    return ticks
+
+
 def _axis(scale: _Scale) -> str:
     drawn = []
-    for power in range(scale.x_range[0], scale.x_range[1] + 1):
-        at = scale.x(10.0**power)
+    for multiple, power in _ticks(scale.x_range):
+        at = scale.x(multiple * 10.0**power)
         drawn.append(_grid(f"M{at:.1f} {_TOP}V{_HEIGHT - _BOTTOM}"))
         drawn.append(
             f'<text x="{at:.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">'
-            f"{_power(power)}</text>"
+            f"{_number(multiple, power)}</text>"
         )
-    for power in range(scale.y_range[0], scale.y_range[1] + 1):
-        at = scale.y(10.0**power)
+    for multiple, power in _ticks(scale.y_range):
+        at = scale.y(multiple * 10.0**power)
         drawn.append(_grid(f"M{_LEFT} {at:.1f}H{scale.right:.1f}"))
         drawn.append(
-            f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{_power(power)}</text>'
+            f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">'
+            f"{_number(multiple, power)}</text>"
         )
     return "\n".join(drawn)
 
@@ -149,13 +160,26 @@ def _grid(path: str) -> str:
     return f'<path d="{path}" stroke="#e5e7eb"/>'
 
 
-def _power(power: int) -> str:
-    return f'10<tspan dy="-5" font-size="9">{power}</tspan>'
+def _number(multiple: int, power: int) -> str:
+    """Plain up to four digits, a power of ten beyond."""
+    if 0 <= power <= _PLAIN:
+        return f"{multiple * 10**power}"
+    times = "" if multiple == 1 else f"{multiple}·"
+    return f'{times}10<tspan dy="-5" font-size="9">{power}</tspan>'
 
 
-def _legend(scale: _Scale, index: int, name: str, colour: str) -> str:
+def _legend(scale: _Scale, index: int, name: str, key: str) -> str:
+    """`key` is drawn around (0, 0): a piece of the line or a point."""
     x, y = round(scale.right) + 14, _TOP + 10 + 20 * index
     return (
-        f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{colour}"/>'
-        f'<text x="{x + 16}" y="{y}">{escape(name)}</text>'
+        f'<g transform="translate({x + 8} {y - 4})">{key}</g>'
+        f'<text x="{x + 22}" y="{y}">{escape(name)}</text>'
     )
+
+
+def _sample(colour: str, dash: str) -> str:
+    return f'<path d="M-8 0H8" stroke="{colour}" stroke-width="2"{dash}/>'
+
+
+def _point(colour: str, x: float = 0, y: float = 0) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>'

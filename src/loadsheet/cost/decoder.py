@@ -19,7 +19,7 @@ def walk(tape: Tape, spec: DecoderSpec, shape: TokenShape) -> None:
     names, width = spec.names, spec.hidden_size
     tape.embedding(names.embed, shape.rows, (spec.vocab_size, width))
     if spec.num_positions:
-        tape.embedding("position_embeddings", shape.rows, (spec.num_positions, width))
+        tape.embedding(names.positions, shape.rows, (spec.num_positions, width))
     for group in spec.layers:
         _layer(tape.at(f"{names.layers}.*", group.count), spec, group, shape)
     tape.norm(names.norm, shape.rows, width, _norm_params(spec))
@@ -65,14 +65,14 @@ def layer_kv_values(group: LayerGroup) -> int:
 
 
 def _layer(tape: Tape, spec: DecoderSpec, group: LayerGroup, shape: TokenShape) -> None:
-    for index in range(spec.norms_per_layer):
-        tape.norm(f"norm{index + 1}", shape.rows, spec.hidden_size, _norm_params(spec))
+    for name in spec.names.norms[: spec.norms_per_layer]:
+        tape.norm(name, shape.rows, spec.hidden_size, _norm_params(spec))
     inner = tape.at(spec.names.attention)
     if isinstance(group.attention, LatentAttention):
         _latent(inner, spec, group.attention, shape)
     else:
         _grouped(inner, spec, group.attention, shape)
-    mlp = tape.at(spec.names.mlp)
+    mlp = tape.at(spec.names.mlp) if spec.names.mlp else tape
     if isinstance(group.feed_forward, Experts):
         _experts(mlp, spec, group.feed_forward, shape.rows)
     else:

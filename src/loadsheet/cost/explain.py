@@ -99,6 +99,8 @@ def _speed(phases: tuple[Phase, ...], work: Work, entry: Entry) -> dict[str, flo
     whole_s = sum(part.total_seconds for part in phases)
     if isinstance(entry.model, PipelineSpec):
         return {"s_per_image": whole_s / work.batch, "images_per_s": work.batch / whole_s}
+    if "prefill" not in by_name:
+        return {"requests_per_s": work.batch / whole_s}
     facts = {}
     if "prefill" in by_name:
         facts["ttft_s"] = by_name["prefill"].seconds

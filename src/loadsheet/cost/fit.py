@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from loadsheet.cost.ledger import Ledger, LedgerLine, Owner
 from loadsheet.cost.memory import (
+    RUNTIME_BYTES,
     activation_bytes,
     decoder_ledger,
     image_ledger,
@@ -40,6 +41,7 @@ def held(
     lines = (
         LedgerLine(owner=Owner.WEIGHTS, model=entry.name, part="", num_bytes=weights),
         LedgerLine(owner=Owner.ACTIVATIONS, model=entry.name, part="", num_bytes=peak),
+        LedgerLine(owner=Owner.RUNTIME, model=entry.name, part="", num_bytes=RUNTIME_BYTES),
     )
     return Ledger(lines=lines)
 

@@ -46,8 +46,11 @@ def bytes_formula(op: Operator) -> str:
 
 def bound_formula(op: Operator, device: Device) -> str:
     """`max(2.58e+10/9.89e+14, 6.08e+07/3.35e+12) = 26.06 µs`: the roofline of one run."""
-    rate, bandwidth = device.flops_per_s(op.dtype), device.memory_bytes_per_s
+    bandwidth = device.memory_bytes_per_s
     bound = format_seconds(operator_bound(op, device))
+    if not op.flops:
+        return f"{op.num_bytes:.3g}/{bandwidth:.3g} = {bound}"
+    rate = device.flops_per_s(op.dtype)
     return f"max({op.flops:.3g}/{rate:.3g}, {op.num_bytes:.3g}/{bandwidth:.3g}) = {bound}"
 
 

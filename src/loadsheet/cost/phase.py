@@ -84,7 +84,19 @@ _FAMILIES = {
     OpKind.POINTWISE: "element-wise",
     OpKind.EMBEDDING: "embeddings",
 }
-_MLP_WORDS = ("mlp", "ff.", "ffn", "feed_forward", "ff_context", "densereludense", "channelwise")
+_MLP_WORDS = (
+    "mlp",
+    "ff.",
+    "ffn",
+    "feed_forward",
+    "ff_context",
+    "densereludense",
+    "channelwise",
+    "fc1",
+    "fc2",
+    "intermediate.dense",
+    "layer.*.output.dense",
+)
 _ATTENTION_WORDS = ("attn", "attention", "qkv", "kv_", "q_")
 
 

@@ -81,11 +81,18 @@ class ModuleNames:
     """Module paths of the Hugging Face class, for a breakdown a reader can look up."""
 
     embed: str = "model.embed_tokens"
+    positions: str = "position_embeddings"
     layers: str = "model.layers"
+    norms: tuple[str, ...] = (  # of a layer; the first `norms_per_layer`
+        "input_layernorm",
+        "post_attention_layernorm",
+        "pre_feedforward_layernorm",
+        "post_feedforward_layernorm",
+    )
     attention: str = "self_attn"
     qkv: tuple[str, ...] = ("q_proj", "k_proj", "v_proj")
     out: str = "o_proj"
-    mlp: str = "mlp"
+    mlp: str = "mlp"  # empty: its products stand in the layer itself
     up: tuple[str, ...] = ("gate_proj", "up_proj")
     down: str = "down_proj"
     norm: str = "model.norm"

@@ -227,5 +227,8 @@ def llama4(config: HfConfig) -> DecoderSpec:
 
 
 def olmo2(config: HfConfig) -> DecoderSpec:
+    """Norms stand behind each half instead of before it."""
     attention = read_attention(config, qk_norm=QkNorm.FULL)
-    return read_spec(config, repeat(config, (attention, read_mlp(config))))
+    spec = read_spec(config, repeat(config, (attention, read_mlp(config))))
+    names = ModuleNames(norms=("post_attention_layernorm", "post_feedforward_layernorm"))
+    return replace(spec, names=names)

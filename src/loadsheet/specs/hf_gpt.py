@@ -22,6 +22,8 @@ def phi(config: HfConfig) -> DecoderSpec:
 def _gpt_names(qkv: tuple[str, ...], out: str) -> ModuleNames:
     return ModuleNames(
         embed="transformer.wte",
+        positions="transformer.wpe",
+        norms=("ln_1", "ln_2"),
         layers="transformer.h",
         attention="attn",
         qkv=qkv,
@@ -121,6 +123,7 @@ def falcon(config: HfConfig) -> DecoderSpec:
     names = replace(
         _gpt_names(("query_key_value",), "dense"),
         embed="transformer.word_embeddings",
+        norms=("ln_attn", "ln_mlp") if is_new else ModuleNames().norms,
         attention="self_attention",
         up=("dense_h_to_4h",),
         down="dense_4h_to_h",
@@ -148,6 +151,9 @@ def opt(config: HfConfig) -> DecoderSpec:
     spec = read_spec(config, repeat(config, (attention, mlp)), tied=True)
     names = ModuleNames(
         embed="model.decoder.embed_tokens",
+        positions="model.decoder.embed_positions",
+        norms=("self_attn_layer_norm", "final_layer_norm"),
+        mlp="",
         layers="model.decoder.layers",
         out="out_proj",
         up=("fc1",),

@@ -56,7 +56,12 @@ def test_price_and_power_are_the_users():
     assert whole.low_usd == whole.high_usd == pytest.approx(whole.seconds)
     assert whole.energy_j == pytest.approx(10 * whole.seconds)
     assert "set by the user" in sheet.table()
-    for bad in ({"usd_per_hour": -1.0}, {"power_w": 0.0}, {"power_w": float("nan")}):
+    for bad in (
+        {"usd_per_hour": -1.0},
+        {"usd_per_hour": float("nan")},
+        {"power_w": 0.0},
+        {"power_w": float("nan")},
+    ):
         with pytest.raises(ConfigError):
             ls.explain("gpt2", **bad)
 

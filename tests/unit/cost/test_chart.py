@@ -37,3 +37,20 @@ def test_equal_ratios_take_equal_room():
 def test_zero_has_no_logarithm():
     with pytest.raises(ConfigError, match="above zero"):
         chart(marks={"zero": (0, 1)}).svg()
+
+
+def test_narrow_axes_get_ticks_between_powers(tmp_path):
+    wide = " ".join(ElementTree.fromstring(chart(lines={"a": [(1, 1), (1e6, 1)]}).svg()).itertext())
+    narrow = chart(lines={"a": [(150, 1), (900, 2)]}, marks={}).svg()
+    shown = " ".join(ElementTree.fromstring(narrow).itertext())
+    assert "500" in shown and "200" in shown
+    assert "500" not in wide
+
+
+def test_it_is_saved_as_svg_only(tmp_path):
+    chart().save(tmp_path / "a.svg")
+    assert (tmp_path / "a.svg").read_text("utf-8") == chart().svg()
+    with pytest.raises(ConfigError, match=r"ending \.svg"):
+        chart().save(tmp_path / "a.png")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        chart().save(tmp_path / "missing" / "a.svg")

@@ -3,6 +3,7 @@
 Everything runs on the meta device: shapes and dispatch, no arithmetic.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from loadsheet.cost import cascade
 from loadsheet.cost.components import operators, params
+from loadsheet.cost.module_cost import module_costs
 from loadsheet.cost.operator import total
 from loadsheet.cost.shape import PictureShape
 from loadsheet.specs.from_hf import from_hf
@@ -381,6 +383,16 @@ def test_denoiser(name):
     args, kwargs = case.inputs()
     assert counted(lambda: model(*args, **kwargs)) == sums.flops
     assert expected_params == sums.params
+
+
+@pytest.mark.parametrize("name", ["sd", "sdxl", "ddpm", "dit", "pixart", "sd3"])
+def test_rows_are_paths_of_the_published_class(name):
+    case = CASES[name]
+    known = {re.sub(r"\.\d+", ".*", path) for path, _ in build(case.fields).named_modules()}
+    part = Component(name=name, role=Role.DENOISER, spec=from_hf(case.fields), factor=case.factor)
+    rows = [row for row in module_costs(operators(part, case.shape)) if row.params]
+    paths = {re.sub(r"\.\d+", ".*", row.path) for row in rows}
+    assert paths - known <= {"pos_embed"}
 
 
 @pytest.mark.parametrize("name", VAES)

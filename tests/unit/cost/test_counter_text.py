@@ -3,12 +3,15 @@
 Small random-weight models run on the CPU; attention is eager or fused, both count densely.
 """
 
+import re
+
 import pytest
 import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
 
 from loadsheet.cost.components import operators
+from loadsheet.cost.module_cost import module_costs
 from loadsheet.cost.operator import total
 from loadsheet.cost.shape import Logits, TokenShape
 from loadsheet.specs.from_hf import from_hf
@@ -175,6 +178,17 @@ def test_decoder_prefill_and_decode(kind):
     assert num_params(model) == sums.params
 
 
+@pytest.mark.parametrize("kind", [kind for kind in DENSE if kind != "gpt_neox"])
+def test_rows_are_paths_of_the_published_class(kind):
+    """All but the norms of queries and keys, which one row counts together; GPT-NeoX's head was
+    renamed by the library after publication."""
+    model = build(kind, DENSE[kind])
+    known = {re.sub(r"\.\d+", ".*", name) for name, _ in model.named_modules()}
+    ops = operators(component(kind, DENSE[kind]), TokenShape(tokens=1, context=1))
+    rows = [row for row in module_costs(ops) if row.params and "qk_norm" not in row.path]
+    assert [row.path for row in rows if re.sub(r"\.\d+", ".*", row.path) not in known] == []
+
+
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen3"])
 def test_decode_with_a_cache(kind):
     model = build(kind, DENSE[kind])
@@ -197,7 +211,9 @@ def test_parameters_of_routed_models(kind):
     assert num_params(model) + buffers == ours
 
 
-@pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe"])
+@pytest.mark.parametrize(
+    "kind", ["mixtral", "qwen2_moe", "qwen3_moe", "deepseek_v2", "deepseek_v3"]
+)
 def test_active_experts_of_one_token(kind):
     """One token: an expert loop runs exactly the chosen experts."""
     fields = ROUTED[kind]
