@@ -18,11 +18,11 @@ PROMPTS = (
 class DecoderShape:
     """Sizes of the model. Each of `num_kv_heads` serves num_heads / num_kv_heads query heads."""
 
-    hidden_size: int = 256
-    ffn_size: int = 704
-    num_layers: int = 6
-    num_heads: int = 4
-    num_kv_heads: int = 2
+    hidden_size: int = 192
+    ffn_size: int = 512
+    num_layers: int = 5
+    num_heads: int = 3
+    num_kv_heads: int = 1
     rope_theta: float = 10_000.0
 
     def config(self, vocab_size: int, context_tokens: int) -> DecoderConfig:
@@ -61,15 +61,15 @@ class TrainTextConfig:
     model: DecoderShape = DecoderShape()
     loop: LoopConfig = field(
         default=LoopConfig(
-            num_steps=1600,
-            learning_rate=1.5e-3,
+            num_steps=1400,
+            learning_rate=2e-3,
             betas=(0.9, 0.95),
             weight_decay=0.05,
             ema_decay=0.99,
         )
     )
     measure_every: int = 200
-    measure_windows: int = 32
+    measure_windows: int = 16
     prompts: tuple[str, ...] = PROMPTS
     sample_tokens: int = 48
 

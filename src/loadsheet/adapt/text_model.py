@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from loadsheet.adapt.text_attention import MixTokens, WholeSequences, sdpa_attention
+from loadsheet.adapt.text_attention import MixTokens, WholeSequences, tiled_attention
 from loadsheet.engine.text.config import DecoderConfig
 from loadsheet.engine.text.decoder import Decoder, DecoderWeights, Layer
 from loadsheet.engine.text.linear import PlainLinear
@@ -49,7 +49,7 @@ class TrainableLayer(nn.Module):
 
 
 class TextModel(nn.Module):
-    def __init__(self, config: DecoderConfig, mix: MixTokens = sdpa_attention) -> None:
+    def __init__(self, config: DecoderConfig, mix: MixTokens = tiled_attention) -> None:
         super().__init__()
         if config.has_qkv_bias or config.has_out_bias or not config.has_tied_head:
             raise ConfigError("trained here are decoders without biases whose head is tied")

@@ -6,6 +6,7 @@ from loadsheet.cli.sub_commands import add_sub_commands
 
 SUB_COMMANDS = {
     "text": "the decoder from nothing: tokenizer, training, samples, a folder that serves",
+    "ablation": "one choice of the decoder measured: kv-cache, attention, mixers, jax",
     "image": "the image model from nothing: autoencoder, denoiser, a folder that serves",
 }
 
