@@ -233,6 +233,19 @@ def best_s(work: object, rounds: int = 3) -> float:
     return min(times[1:])
 
 
+def write_report(folder: Path, rows: Sequence[dict]) -> None:
+    """After every arm, so that a stopped run leaves what it found."""
+    report = {
+        "date": date.today().isoformat(),
+        "commit": source_commit(),
+        "environment": describe_environment(),
+        "shared": asdict(SHARED),
+        "arms": rows,
+    }
+    path = folder / f"image_autoencoders_{date.today().isoformat()}.json"
+    path.write_text(json.dumps(report, indent=1) + "\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="checkpoints and the gallery")
@@ -251,15 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         trained = train(arm, gallery, folder, args.steps)
         rows.append(asdict(arm) | trained | evaluate(arm, gallery, folder, judge))
         print(json.dumps(rows[-1]), flush=True)
-    report = {
-        "date": date.today().isoformat(),
-        "commit": source_commit(),
-        "environment": describe_environment(),
-        "shared": asdict(SHARED),
-        "arms": rows,
-    }
-    path = args.out / f"image_autoencoders_{date.today().isoformat()}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n")
+        write_report(args.out, rows)
 
 
 if __name__ == "__main__":

@@ -216,6 +216,20 @@ def judged(
     return {"top1": marks.top1, "top5": marks.top5, "frechet": distance}
 
 
+def write_report(args: argparse.Namespace, rows: Sequence[dict]) -> None:
+    """After every arm, so that a stopped run leaves what it found."""
+    report = {
+        "date": date.today().isoformat(),
+        "commit": source_commit(),
+        "environment": describe_environment(),
+        "concepts": CONCEPTS,
+        "seeds": args.seeds,
+        "arms": rows,
+    }
+    path = args.out / f"image_spaces_{date.today().isoformat()}.json"
+    path.write_text(json.dumps(report, indent=1) + "\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True, help="checkpoints")
@@ -266,16 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             }
         )
         print(json.dumps(rows[-1]), flush=True)
-    report = {
-        "date": date.today().isoformat(),
-        "commit": source_commit(),
-        "environment": describe_environment(),
-        "concepts": CONCEPTS,
-        "seeds": args.seeds,
-        "arms": rows,
-    }
-    path = args.out / f"image_spaces_{date.today().isoformat()}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n")
+        write_report(args, rows)
 
 
 if __name__ == "__main__":
