@@ -1,0 +1,223 @@
+"""Sections about training: objective, what is adapted, data, cost of a step, convergence."""
+
+from collections.abc import Mapping
+
+from loadsheet.adapt.comparison_facts import Facts, Page, best, ratio, smallest_lora
+from loadsheet.adapt.comparison_runs import Outcome
+from loadsheet.adapt.comparison_words import (
+    count,
+    number,
+    percent,
+    points,
+    seconds,
+    share,
+    size,
+    times,
+)
+from loadsheet.track import StoredRun
+
+_NO_BASE = ("scratch", "tfidf")
+_NEAR = 0.01  # one percentage point
+_SETTLED = 0.9  # of the fall of the loss
+
+
+def objective(facts: Facts, page: Page) -> None:
+    page.heading("Objective")
+    page.say(
+        "A classifier is trained on the cross-entropy of one label per text: one pass, one answer,",
+        "one loss that falls when the model gets better. A diffusion model is trained on the mean",
+        "squared error of its prediction at a noise level drawn at random: every step asks another",
+        "question about another picture, and most of what is left of the loss is noise that nobody",
+        "can predict.",
+    )
+    falls = [
+        _fall_sentence("Full fine-tuning of the encoder", facts.text.main.get("full")),
+        _fall_sentence("Full fine-tuning of the denoiser", facts.image.main.get("full")),
+    ]
+    if any(falls):
+        page.say(*falls, "A diffusion loss is no measure of how well a style was learnt.")
+    else:
+        page.gap("how far the loss falls on either side: no full fine-tuning with logged losses")
+
+
+def _fall_sentence(name: str, outcome: Outcome | None) -> str:
+    run = _with_losses(outcome)
+    if outcome is None or run is None:
+        return ""
+    losses = _losses(run)
+    first, last = losses[0][1], _tail_mean(losses)
+    result = outcome.mean("accuracy"), outcome.mean("style_score")
+    reached = f"accuracy {percent(result[0])}" if result[0] is not None else ""
+    if result[1] is not None:
+        reached = f"style score {percent(result[1])}"
+    return (
+        f"{name} took the training loss from {number(first)} to {number(last)} "
+        f"({percent(1 - last / first)} lower) and reached {reached}."
+    )
+
+
+def what_is_adapted(facts: Facts, page: Page) -> None:
+    page.heading("What is adapted")
+    for side, key in ((facts.text.main, "accuracy"), (facts.image.main, "style_score")):
+        rows = [
+            [
+                one.method,
+                count(one.mean("trainable_parameters")),
+                _share_of_all(one),
+                size(one.mean("shipped_bytes")),
+                share(one.spread(key)),
+            ]
+            for one in side.values()
+        ]
+        title = "text" if key == "accuracy" else "image"
+        result = key.replace("_", " ")
+        page.table([title, "trained parameters", "of all", "bytes to ship", result], rows)
+    for name, side in (("encoder", facts.text.main), ("denoiser", facts.image.main)):
+        lora, full = smallest_lora(side.values()), side.get("full")
+        shipped = ratio(full, lora, "shipped_bytes")
+        if lora is None or shipped is None:
+            page.gap(f"what LoRA saves on the {name}: needs a run of lora and of full")
+        else:
+            page.say(
+                f"On the {name} `{lora.method}` trains {_share_of_all(lora)} of the parameters and",
+                f"ships {size(lora.mean('shipped_bytes'))}, {times(shipped)} less than full",
+                "fine-tuning.",
+            )
+
+
+def _share_of_all(outcome: Outcome) -> str:
+    trained, total = outcome.mean("trainable_parameters"), outcome.mean("total_parameters")
+    return percent(trained / total) if trained is not None and total else "–"
+
+
+def data_needed(facts: Facts, page: Page) -> None:
+    page.heading("Data needed")
+    curve = {method: by_num for method, by_num in facts.text.curve.items() if len(by_num) > 1}
+    if curve:
+        sizes = sorted({num for by_num in curve.values() for num in by_num})
+        rows = [
+            [str(num), *[_accuracy(by_num.get(num)) for by_num in curve.values()]] for num in sizes
+        ]
+        page.table(["training texts", *curve], rows)
+        page.say(*[_enough(method, by_num) for method, by_num in curve.items()])
+    else:
+        page.gap("a learning curve over the number of texts: one number per method was run")
+    _head_start(page, "text", facts.text.main, "accuracy", "accuracy")
+    _head_start(page, "image", facts.image.main, "concept_accuracy", "concepts recognised")
+
+
+def _accuracy(outcome: Outcome | None) -> str:
+    return share(outcome.spread("accuracy")) if outcome is not None else "–"
+
+
+def _enough(method: str, by_num: Mapping[int, Outcome]) -> str:
+    known = {num: mean for num, one in by_num.items() if (mean := one.mean("accuracy")) is not None}
+    top = max(known.values())
+    enough = min(num for num, mean in known.items() if mean >= top - _NEAR)
+    return (
+        f"`{method}` is within one point of its best ({percent(top)}) with {enough} of "
+        f"{max(known)} texts."
+    )
+
+
+def _head_start(page: Page, side: str, main: Mapping[str, Outcome], key: str, words: str) -> None:
+    """What pre-training is worth: the same data from random weights."""
+    scratch = main.get("scratch")
+    adapted = best((one for one in main.values() if one.method not in _NO_BASE), key)
+    low = scratch.mean(key) if scratch is not None else None
+    high = adapted.mean(key) if adapted is not None else None
+    if adapted is None or low is None or high is None:
+        page.gap(f"what the {side} base is worth: needs a run from scratch")
+        return
+    page.say(
+        f"What the {side} base is worth: from random weights, with the same data,",
+        f"{percent(low)} {words}; `{adapted.method}` from the base {percent(high)},",
+        f"{points(high - low)} {'more' if high >= low else 'less'}.",
+    )
+
+
+def cost_of_a_step(facts: Facts, page: Page) -> None:
+    page.heading("Cost of a step")
+    rows = [
+        [
+            f"{side}: {one.method}",
+            seconds(one.mean("s_per_step")),
+            count(one.mean("num_steps")),
+            seconds(one.mean("seconds")),
+            size(one.mean("peak_memory_bytes")),
+        ]
+        for side, main in (("text", facts.text.main), ("image", facts.image.main))
+        for one in main.values()
+        if one.mean("seconds") is not None
+    ]
+    page.table(["measured", "per step", "steps", "training", "peak memory"], rows)
+    page.say(
+        "Backward multiplies every matrix twice, once for its input and once for its weight. LoRA",
+        "leaves out the second product for the frozen weights: by count its step cannot cost less",
+        "than two thirds of a full one, however few parameters it trains.",
+    )
+    for name, main in (("encoder", facts.text.main), ("denoiser", facts.image.main)):
+        lora = smallest_lora(main.values())
+        step = ratio(lora, main.get("full"), "s_per_step")
+        memory = ratio(lora, main.get("full"), "peak_memory_bytes")
+        if lora is None or step is None:
+            page.gap(f"the cost of a LoRA step beside a full one on the {name}")
+            continue
+        page.say(
+            f"Measured on the {name}: a step of `{lora.method}` takes {percent(step)} of a full one"
+            + (f" and its peak memory is {percent(memory)}." if memory is not None else "."),
+        )
+
+
+def convergence(facts: Facts, page: Page, figure: str | None) -> None:
+    page.heading("Convergence")
+    rows = []
+    for side, main in (("text", facts.text.main), ("image", facts.image.main)):
+        for one in main.values():
+            run = _with_losses(one)
+            if run is None:
+                continue
+            losses = _losses(run)
+            rows.append(
+                [
+                    f"{side}: {one.method}",
+                    number(losses[0][1]),
+                    number(_tail_mean(losses)),
+                    str(_settled_at(losses)),
+                    str(losses[-1][0]),
+                ]
+            )
+    if not rows:
+        page.gap("loss against steps: no run logged its loss")
+        return
+    page.table(["loss of", "first", "last", "90 % of the fall by step", "of steps"], rows)
+    if figure is not None:
+        page.say(f"![Training loss of every method on both sides]({figure})")
+
+
+def _with_losses(outcome: Outcome | None) -> StoredRun | None:
+    """The first seed that logged enough of its loss to speak of a beginning and an end."""
+    runs = outcome.runs if outcome is not None else ()
+    return next((run for run in runs if len(run.series("loss")) >= 4), None)
+
+
+def losses_of(outcome: Outcome) -> list[tuple[int, float]]:
+    """(step, loss) of one seed; empty where none was logged."""
+    run = _with_losses(outcome)
+    return _losses(run) if run is not None else []
+
+
+def _losses(run: StoredRun) -> list[tuple[int, float]]:
+    return [(point.step, point.values["loss"]) for point in run.series("loss")]
+
+
+def _tail_mean(losses: list[tuple[int, float]]) -> float:
+    """Of the last quarter: single values of a diffusion loss jump."""
+    tail = [loss for _, loss in losses[-max(1, len(losses) // 4) :]]
+    return sum(tail) / len(tail)
+
+
+def _settled_at(losses: list[tuple[int, float]]) -> int:
+    """The first step whose loss has made 90 % of the fall from the first to the last ones."""
+    goal = losses[0][1] - _SETTLED * (losses[0][1] - _tail_mean(losses))
+    return next((step for step, loss in losses if loss <= goal), losses[-1][0])
