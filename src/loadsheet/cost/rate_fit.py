@@ -16,7 +16,7 @@ from loadsheet.cost.kernel.rated_time import rated_seconds
 from loadsheet.cost.operator import Operator, OpKind
 from loadsheet.cost.serving.image_step import passes
 from loadsheet.cost.shape import Span, TokenShape
-from loadsheet.cost.step_shape import ImageShape, StepKind, StepShape, TextShape
+from loadsheet.cost.step_shape import ImageShape, StepKind, TextShape
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.calibration_record import Measurement
 from loadsheet.hardware.operator_rates import OperatorRates
@@ -99,7 +99,7 @@ def _flops(product: Measurement) -> float:
     return 2.0 * shape["m"] * shape["n"] * shape["k"]
 
 
-def step_of(measurement: Measurement) -> tuple[StepKind, StepShape]:
+def step_of(measurement: Measurement) -> tuple[StepKind, TextShape | ImageShape]:
     kind = StepKind(measurement.kind)
     numbers = {name: int(value) for name, value in measurement.shape.items()}
     if kind is StepKind.TEXT:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 class StepKind(StrEnum):
     TEXT = "text"  # decodes of one model, fused with chunks of prefill
-    ENCODE = "encode"  # prompts of image requests → conditioning; first latents
+    ENCODE = "encode"  # prompts of images → conditioning and first latents; texts → vectors
     DENOISE = "denoise"  # one sampler step for each image of the batch
     VAE_DECODE = "vae_decode"  # latents → pixels
 
@@ -34,4 +34,12 @@ class ImageShape:
     is_guided: bool
 
 
-StepShape = TextShape | ImageShape
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderShape:
+    """What prices one pass of an encoder: `batch` texts, each padded to `tokens`."""
+
+    batch: int
+    tokens: int
+
+
+StepShape = TextShape | ImageShape | EncoderShape

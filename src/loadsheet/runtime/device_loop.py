@@ -22,8 +22,8 @@ from loadsheet.runtime.executor import Executor, FailedOutput, StepResult
 from loadsheet.runtime.outcome import (
     as_update,
     ends_request,
+    finished,
     first_steps,
-    pictured,
     step_outputs,
 )
 from loadsheet.runtime.payload import Payload
@@ -37,7 +37,7 @@ from loadsheet.runtime.update import (
     Update,
 )
 from loadsheet.sched.event import Arrived, Cancelled, Event, Rejection, StepFinished
-from loadsheet.sched.plan import StepKind, StepPlan, TextBatch, Wait
+from loadsheet.sched.plan import ImageBatch, StepKind, StepPlan, Wait
 from loadsheet.sched.scheduler import Scheduler, Snapshot
 from loadsheet.workload.request import ImageRequest, Request
 
@@ -301,10 +301,10 @@ class DeviceLoop:
         self._report_progress(plan, failed, now_s)
         for output in outputs:
             self._tell(output.request_id, as_update(output, now_s))
-        self._leave_step(plan, {*ended, *pictured(outputs)})
+        self._leave_step(plan, {*ended, *finished(outputs)})
 
     def _report_progress(self, plan: StepPlan, failed: set[str], now_s: float) -> None:
-        if plan.kind is not StepKind.DENOISE or isinstance(plan.batch, TextBatch):
+        if plan.kind is not StepKind.DENOISE or not isinstance(plan.batch, ImageBatch):
             return
         for item in plan.batch.items:
             entry = self._entries[item.request_id]

@@ -4,20 +4,35 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from loadsheet.sched.event import Arrived, Cancelled, Event, StepFinished
-from loadsheet.sched.limits import DeviceLimits, ImageLimits, ImageSize, TextLimits
+from loadsheet.sched.limits import (
+    DeviceLimits,
+    EncoderLimits,
+    ImageLimits,
+    ImageSize,
+    TextLimits,
+)
 from loadsheet.sched.plan import (
     BlockGrant,
+    EncoderBatch,
+    EncoderShape,
     ImageBatch,
     ImageItem,
     ImageShape,
     PrefillChunk,
     StepKind,
     StepPlan,
+    StepShape,
     TextBatch,
     TextShape,
 )
-from loadsheet.workload.request import ImageRequest, Request, TextRequest
-from loadsheet.workload.slo import ImageSLO, TextSLO
+from loadsheet.workload.request import (
+    EncodeRequest,
+    ImageRequest,
+    Request,
+    RequestKind,
+    TextRequest,
+)
+from loadsheet.workload.slo import EncodeSLO, ImageSLO, TextSLO
 
 Record = dict[str, Any]  # one line of JSON
 
@@ -57,6 +72,9 @@ def encode_plan(plan: StepPlan, now_s: float, has_new_decodes: bool) -> Record:
     if isinstance(plan.batch, ImageBatch):
         record["items"] = [(item.request_id, item.step_idx) for item in plan.batch.items]
         return record
+    if isinstance(plan.batch, EncoderBatch):
+        record["texts"] = plan.batch.texts
+        return record
     record["chunks"] = [
         (chunk.request_id, chunk.num_tokens, chunk.past_tokens, chunk.is_last)
         for chunk in plan.batch.chunks
@@ -90,13 +108,16 @@ def decode(record: Record, decodes: dict[str, tuple[str, ...]]) -> Event | Drain
 
 def _read_plan(record: Record, decodes: dict[str, tuple[str, ...]]) -> StepPlan:
     kind, model = StepKind(record["kind"]), record["model"]
-    batch: TextBatch | ImageBatch
-    shape: TextShape | ImageShape
+    batch: TextBatch | ImageBatch | EncoderBatch
+    shape: StepShape
     if kind is StepKind.TEXT:
         if "decodes" in record:
             decodes[model] = tuple(record["decodes"])
         batch = _read_text_batch(record, decodes[model])
         shape = TextShape(**record["shape"])
+    elif "texts" in record:
+        batch = EncoderBatch(texts=tuple(record["texts"]))
+        shape = EncoderShape(**record["shape"])
     else:
         items = (ImageItem(request_id=one, step_idx=step_idx) for one, step_idx in record["items"])
         batch = ImageBatch(items=tuple(items))
@@ -125,7 +146,10 @@ def _read_request(fields: Record) -> Request:
     rest = {name: value for name, value in fields.items() if name not in ("kind", "slo")}
     if fields["kind"] == "text":
         return TextRequest(slo=TextSLO(**fields["slo"]), **rest)
-    return ImageRequest(slo=ImageSLO(**fields["slo"]), **rest)
+    if fields["kind"] == "image":
+        return ImageRequest(slo=ImageSLO(**fields["slo"]), **rest)
+    kind = RequestKind(fields["kind"])
+    return EncodeRequest(kind=kind, slo=EncodeSLO(**fields["slo"]), **rest)
 
 
 def decode_limits(fields: Record) -> DeviceLimits:
@@ -136,5 +160,6 @@ def decode_limits(fields: Record) -> DeviceLimits:
     return DeviceLimits(
         text=tuple(TextLimits(**one) for one in fields["text"]),
         images=tuple(ImageLimits(**one) for one in images),
+        encoders=tuple(EncoderLimits(**one) for one in fields.get("encoders", ())),
         num_lanes=fields["num_lanes"],
     )

@@ -47,6 +47,14 @@ class ImageOutput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderOutput:
+    """The unit-length embedding [hidden] or the probability of each label [labels], float32."""
+
+    request_id: str
+    values: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailedOutput:
     """This request failed in the step; the others of its batch are fine."""
 
@@ -54,7 +62,7 @@ class FailedOutput:
     message: str
 
 
-StepOutput = TextOutput | ImageOutput | FailedOutput
+StepOutput = TextOutput | ImageOutput | EncoderOutput | FailedOutput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

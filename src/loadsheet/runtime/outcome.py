@@ -1,20 +1,23 @@
 """What a plan and its result mean for the requests they work for."""
 
 from loadsheet.runtime.executor import (
+    EncoderOutput,
     FailedOutput,
     ImageOutput,
     StepOutput,
     StepResult,
     TextOutput,
 )
-from loadsheet.runtime.update import Failed, Image, Token, Update
-from loadsheet.sched.plan import StepKind, StepPlan, TextBatch
+from loadsheet.runtime.update import Encoded, Failed, Image, Token, Update
+from loadsheet.sched.plan import EncoderBatch, StepKind, StepPlan, TextBatch
 
 
 def first_steps(plan: StepPlan) -> list[str]:
     """The requests whose first step this is: their time in the queue ends."""
     if isinstance(plan.batch, TextBatch):
         return [chunk.request_id for chunk in plan.batch.chunks if chunk.past_tokens == 0]
+    if isinstance(plan.batch, EncoderBatch):
+        return list(plan.batch.texts)
     if plan.kind is StepKind.ENCODE:
         return [item.request_id for item in plan.batch.items]
     return []
@@ -31,15 +34,16 @@ def step_outputs(plan: StepPlan, outcome: StepResult | Exception) -> tuple[StepO
 
 
 def ends_request(output: StepOutput) -> bool:
-    """Whether the scheduler must be told; images end by themselves after their VAE decode."""
+    """Whether the scheduler must be told; images and texts end with their last step."""
     if isinstance(output, TextOutput):
         return output.finish_reason is not None
     return isinstance(output, FailedOutput)
 
 
-def pictured(outputs: tuple[StepOutput, ...]) -> list[str]:
-    """The requests whose image is there."""
-    return [output.request_id for output in outputs if isinstance(output, ImageOutput)]
+def finished(outputs: tuple[StepOutput, ...]) -> list[str]:
+    """The requests whose image or vector is there: they end with this step by themselves."""
+    whole = (ImageOutput, EncoderOutput)
+    return [output.request_id for output in outputs if isinstance(output, whole)]
 
 
 def as_update(output: StepOutput, now_s: float) -> Update:
@@ -52,4 +56,6 @@ def as_update(output: StepOutput, now_s: float) -> Update:
         )
     if isinstance(output, ImageOutput):
         return Image(at_s=now_s, pixels_HWC=output.pixels_HWC)
+    if isinstance(output, EncoderOutput):
+        return Encoded(at_s=now_s, values=output.values)
     return Failed(at_s=now_s, message=output.message)

@@ -37,4 +37,12 @@ class ImagePayload:
     seed: int
 
 
-Payload = TextPayload | ImagePayload
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodePayload:
+    """Token ids with the special tokens; `head` names a classifier, None asks for the embedding."""
+
+    token_ids: tuple[int, ...]
+    head: str | None = None
+
+
+Payload = TextPayload | ImagePayload | EncodePayload

@@ -4,6 +4,7 @@ Accepted | Rejected
 Started            its first step begins (queue time ends)
 Token … Token      text; the last one carries the finish reason
 Progress … Image   images; one Progress per denoise step
+Encoded            embeddings and classifications
 Failed             instead of an end, at any time after Accepted
 """
 
@@ -55,10 +56,18 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """An embedding, or the probability of each label."""
+
+    at_s: float
+    values: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     at_s: float
     message: str
 
 
-Update = Accepted | Rejected | Started | Token | Progress | Image | Failed
+Update = Accepted | Rejected | Started | Token | Progress | Image | Encoded | Failed
 Sink = Callable[[Update], None]

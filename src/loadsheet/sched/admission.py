@@ -3,10 +3,10 @@
 from difflib import get_close_matches
 
 from loadsheet.sched.event import Rejection, RejectReason
-from loadsheet.sched.limits import DeviceLimits, ImageLimits, TextLimits
+from loadsheet.sched.limits import DeviceLimits, EncoderLimits, ImageLimits, TextLimits
 from loadsheet.sched.sequence import worst_blocks
 from loadsheet.units import format_bytes
-from loadsheet.workload.request import ImageRequest, Request, TextRequest
+from loadsheet.workload.request import EncodeRequest, ImageRequest, Request, TextRequest
 
 
 def refuse_forever(request: Request, limits: DeviceLimits) -> Rejection | None:
@@ -14,12 +14,15 @@ def refuse_forever(request: Request, limits: DeviceLimits) -> Rejection | None:
     if isinstance(request, TextRequest):
         text = {one.model: one for one in limits.text}.get(request.model)
         return _refuse_model(request, limits) if text is None else _refuse_text(request, text)
+    if isinstance(request, EncodeRequest):
+        found = {one.model: one for one in limits.encoders}.get(request.model)
+        return _refuse_model(request, limits) if found is None else _refuse_encode(request, found)
     image = {one.model: one for one in limits.images}.get(request.model)
     return _refuse_model(request, limits) if image is None else _refuse_image(request, image)
 
 
 def _refuse_model(request: Request, limits: DeviceLimits) -> Rejection:
-    served = [one.model for one in (limits.text if request.kind == "text" else limits.images)]
+    served = [one.model for one in _limits_of(request, limits)]
     near = get_close_matches(request.model, served, n=3, cutoff=0.0)
     names = ", ".join(near) if near else "none"
     message = f"no {request.kind} model {request.model!r} is served; the nearest names: {names}"
@@ -73,6 +76,27 @@ def _refuse_image(request: ImageRequest, limits: ImageLimits) -> Rejection | Non
         )
         return _reject(request, RejectReason.TOO_LARGE, message)
     return None
+
+
+def _refuse_encode(request: EncodeRequest, limits: EncoderLimits) -> Rejection | None:
+    if request.num_tokens < 1:
+        return _reject(request, RejectReason.INVALID, "a text of no tokens; give at least 1")
+    if request.num_tokens > limits.max_tokens:
+        message = (
+            f"{request.num_tokens} tokens, {limits.model} reads {limits.max_tokens}; "
+            "shorten the text"
+        )
+        return _reject(request, RejectReason.TOO_LARGE, message)
+    return None
+
+
+def _limits_of(
+    request: Request, limits: DeviceLimits
+) -> tuple[TextLimits | ImageLimits | EncoderLimits, ...]:
+    """Of the models that could serve this kind of request."""
+    if isinstance(request, TextRequest):
+        return limits.text
+    return limits.encoders if isinstance(request, EncodeRequest) else limits.images
 
 
 def refuse_duplicate(request: Request) -> Rejection:

@@ -70,11 +70,38 @@ class ImageLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderLimits:
+    """One encoder as it is, or wearing one adapter. A batch holds at most `max_batch` texts and,
+    padded to the longest, `max_batch_tokens` tokens."""
+
+    model: str
+    max_tokens: int = 512
+    max_batch: int = 32
+    max_batch_tokens: int = 4096
+    max_waiting: int = 1024
+
+    def __post_init__(self) -> None:
+        _check_positive(
+            self.model,
+            max_tokens=self.max_tokens,
+            max_batch=self.max_batch,
+            max_batch_tokens=self.max_batch_tokens,
+            max_waiting=self.max_waiting,
+        )
+        if self.max_batch_tokens < self.max_tokens:
+            raise ConfigError(
+                f"max_batch_tokens of {self.model} is {self.max_batch_tokens}; the longest text "
+                f"has {self.max_tokens}, give at least that"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLimits:
     """Model names are unique within a kind."""
 
     text: tuple[TextLimits, ...] = ()
     images: tuple[ImageLimits, ...] = ()
+    encoders: tuple[EncoderLimits, ...] = ()
     num_lanes: int = 1
 
     @property
@@ -85,7 +112,11 @@ class DeviceLimits:
 
     def __post_init__(self) -> None:
         _check_positive("a device", num_lanes=self.num_lanes)
-        for models in ([one.model for one in self.text], [one.model for one in self.images]):
+        for models in (
+            [one.model for one in self.text],
+            [one.model for one in self.images],
+            [one.model for one in self.encoders],
+        ):
             if len(set(models)) < len(models):
                 raise ConfigError(f"model names {models} repeat; give each model its own name")
 

@@ -8,10 +8,12 @@ running it.
 
 from dataclasses import dataclass
 
-from loadsheet.cost.step_shape import ImageShape, StepKind, StepShape, TextShape
+from loadsheet.cost.step_shape import EncoderShape, ImageShape, StepKind, StepShape, TextShape
 
 __all__ = [
     "BlockGrant",
+    "EncoderBatch",
+    "EncoderShape",
     "ImageBatch",
     "ImageItem",
     "ImageShape",
@@ -66,6 +68,13 @@ class ImageBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderBatch:
+    """Texts of one model that go through its encoder together, each for the only time."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepPlan:
     """One step on one lane. `batch` and `shape` are text's exactly when `kind` is TEXT."""
 
@@ -73,7 +82,7 @@ class StepPlan:
     kind: StepKind
     model: str
     lane: int
-    batch: TextBatch | ImageBatch
+    batch: TextBatch | ImageBatch | EncoderBatch
     shape: StepShape
     predicted_s: float
 
@@ -81,6 +90,8 @@ class StepPlan:
         """Every request this step works for."""
         if isinstance(self.batch, TextBatch):
             return self.batch.decodes + tuple(chunk.request_id for chunk in self.batch.chunks)
+        if isinstance(self.batch, EncoderBatch):
+            return self.batch.texts
         return tuple(item.request_id for item in self.batch.items)
 
 

@@ -8,6 +8,7 @@ bounds.
 from dataclasses import dataclass
 from typing import Protocol
 
+from loadsheet.sched.encoder_group import EncoderGroup
 from loadsheet.sched.image_group import ImageGroup
 from loadsheet.sched.plan import StepKind
 from loadsheet.sched.step_times import StepTimes
@@ -32,13 +33,21 @@ class ImageChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderChoice:
+    """One pass of an encoder for texts that wait."""
+
+    model: str
+    request_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitUntil:
     """Leave the lane idle until then, or until an event."""
 
     until_s: float
 
 
-Choice = TextChoice | ImageChoice | WaitUntil
+Choice = TextChoice | ImageChoice | EncoderChoice | WaitUntil
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +57,7 @@ class DeviceState:
     text: tuple[TextGroup, ...]
     images: tuple[ImageGroup, ...]
     times: StepTimes
+    encoders: tuple[EncoderGroup, ...] = ()
 
 
 class Policy(Protocol):

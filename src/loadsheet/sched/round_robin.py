@@ -4,6 +4,7 @@ Chunked prefill (Sarathi-Serve, OSDI 2024) keeps its text iterations bounded; im
 deadline first and batch when that pays, as under every policy.
 """
 
+from loadsheet.sched.encoder_turn import EncoderTurns, pick_texts
 from loadsheet.sched.image_batch import pick_images
 from loadsheet.sched.policy import Choice, DeviceState, TextChoice
 from loadsheet.sched.steady import only_choice
@@ -13,12 +14,18 @@ CHUNK_TOKENS = 512
 
 class RoundRobinPolicy:
     def __init__(self) -> None:
+        self._encoders = EncoderTurns()
         self._is_images_turn = False
         self._text_turn = 0  # which text model goes next
 
     def choose(self, state: DeviceState, now_s: float) -> Choice | None:
         ready = [idx for idx, group in enumerate(state.text) if group.is_ready]
         pick = pick_images(state, float("inf"), now_s)
+        texts = pick_texts(state, float("inf"))
+        if texts is not None:
+            is_alone = pick is None and not ready
+            if self._encoders.take(texts, float("inf"), is_alone=is_alone):
+                return texts.choice
         if pick is not None and (self._is_images_turn or not ready):
             self._is_images_turn = False
             return pick.choice

@@ -16,28 +16,38 @@ from loadsheet.sched.admission import (
     refuse_forever,
     refuse_full,
 )
+from loadsheet.sched.encoder_group import EncoderGroup
 from loadsheet.sched.event import Arrived, Cancelled, Event, Rejection, StepFinished
 from loadsheet.sched.image_group import ImageGroup
 from loadsheet.sched.limits import DeviceLimits
 from loadsheet.sched.plan import (
+    EncoderBatch,
     ImageBatch,
-    ImageShape,
     StepKind,
     StepPlan,
     StepShape,
     TextBatch,
-    TextShape,
     Wait,
 )
-from loadsheet.sched.policy import DeviceState, ImageChoice, Policy, TextChoice, WaitUntil
-from loadsheet.sched.snapshot import ImageCounts, Snapshot, TextCounts
+from loadsheet.sched.policy import (
+    DeviceState,
+    EncoderChoice,
+    ImageChoice,
+    Policy,
+    TextChoice,
+    WaitUntil,
+)
+from loadsheet.sched.snapshot import EncoderCounts, ImageCounts, Snapshot, TextCounts
 from loadsheet.sched.steady import Steady
 from loadsheet.sched.step_times import StepTimes
 from loadsheet.sched.text_group import TextGroup
 from loadsheet.sched.work_ahead import work_ahead_s
-from loadsheet.workload.request import ImageRequest, Request, TextRequest
+from loadsheet.workload.request import EncodeRequest, ImageRequest, Request, TextRequest
 
 __all__ = ["Scheduler", "Snapshot"]
+
+Group = TextGroup | ImageGroup | EncoderGroup
+StepChoice = TextChoice | ImageChoice | EncoderChoice
 
 
 class Scheduler:
@@ -47,10 +57,14 @@ class Scheduler:
         self._times = step_times
         self._text = {one.model: TextGroup(one) for one in limits.text}
         self._images = {one.model: ImageGroup(one) for one in limits.images}
+        self._encoders = {one.model: EncoderGroup(one) for one in limits.encoders}
         self._state = DeviceState(
-            text=tuple(self._text.values()), images=tuple(self._images.values()), times=step_times
+            text=tuple(self._text.values()),
+            images=tuple(self._images.values()),
+            encoders=tuple(self._encoders.values()),
+            times=step_times,
         )
-        self._groups: dict[str, TextGroup | ImageGroup] = {}  # by accepted request
+        self._groups: dict[str, Group] = {}  # by accepted request
         self._lanes: list[StepPlan | None] = [None] * limits.num_lanes
         self._num_accepted = 0
         self._num_steps = 0
@@ -129,13 +143,15 @@ class Scheduler:
         return Snapshot(
             text=tuple(_text_counts(group) for group in self._state.text),
             images=tuple(_image_counts(group) for group in self._state.images),
+            encoders=tuple(_encoder_counts(group) for group in self._state.encoders),
             lanes=tuple(self._lanes),
             is_draining=self._is_draining,
         )
 
     def check_integrity(self) -> None:
         """The books of all groups balance. For tests and idle moments: O(requests + blocks)."""
-        groups: list[TextGroup | ImageGroup] = [*self._state.text, *self._state.images]
+        state = self._state
+        groups: list[Group] = [*state.text, *state.images, *state.encoders]
         for group in groups:
             group.check_integrity()
         num_inside = sum(group.num_started + group.num_waiting for group in groups)
@@ -155,6 +171,8 @@ class Scheduler:
             return refusal
         if isinstance(request, TextRequest):
             return self._queue_text(request)
+        if isinstance(request, EncodeRequest):
+            return self._queue_encode(request)
         return self._queue_image(request)
 
     def _queue_text(self, request: TextRequest) -> Rejection | None:
@@ -171,11 +189,18 @@ class Scheduler:
         group.add(request, self._next_order(request, group))
         return None
 
-    def _refuse_full(self, request: Request, group: TextGroup | ImageGroup) -> Rejection:
+    def _queue_encode(self, request: EncodeRequest) -> Rejection | None:
+        group = self._encoders[request.model]
+        if group.num_waiting == group.limits.max_waiting:
+            return self._refuse_full(request, group)
+        group.add(request, self._next_order(request, group))
+        return None
+
+    def _refuse_full(self, request: Request, group: Group) -> Rejection:
         retry_after_s = work_ahead_s(self._state) / group.num_waiting
         return refuse_full(request, group.num_waiting, retry_after_s)
 
-    def _next_order(self, request: Request, group: TextGroup | ImageGroup) -> int:
+    def _next_order(self, request: Request, group: Group) -> int:
         self._groups[request.request_id] = group
         self._num_accepted += 1
         return self._num_accepted
@@ -191,6 +216,8 @@ class Scheduler:
         self._times.observe(plan.kind, plan.model, plan.shape, event.duration_s)
         if isinstance(plan.batch, TextBatch):
             left = self._text[plan.model].finish_step(plan.batch, event.ended, now_s)
+        elif isinstance(plan.batch, EncoderBatch):
+            left = self._encoders[plan.model].finish_step(plan.batch)
         else:
             left = self._images[plan.model].finish_step(plan.batch, event.ended)
         for request_id in left:
@@ -205,12 +232,15 @@ class Scheduler:
                 return plan
         raise ExecutorError(f"step {step_id} finished but is not running")
 
-    def _build(self, choice: TextChoice | ImageChoice, lane: int) -> StepPlan:
-        batch: TextBatch | ImageBatch
-        shape: TextShape | ImageShape
+    def _build(self, choice: StepChoice, lane: int) -> StepPlan:
+        batch: TextBatch | ImageBatch | EncoderBatch
+        shape: StepShape
         if isinstance(choice, TextChoice):
             kind = StepKind.TEXT
             batch, shape = self._text[choice.model].start_step(choice.chunk_tokens)
+        elif isinstance(choice, EncoderChoice):
+            kind = StepKind.ENCODE
+            batch, shape = self._encoders[choice.model].start_step(choice.request_ids)
         else:
             kind = choice.kind
             batch, shape = self._images[choice.model].start_step(choice.request_ids)
@@ -243,4 +273,10 @@ def _image_counts(group: ImageGroup) -> ImageCounts:
         num_waiting=group.num_waiting,
         used_bytes=group.used_bytes,
         total_bytes=group.limits.budget_bytes,
+    )
+
+
+def _encoder_counts(group: EncoderGroup) -> EncoderCounts:
+    return EncoderCounts(
+        model=group.model, num_running=group.num_started, num_waiting=group.num_waiting
     )

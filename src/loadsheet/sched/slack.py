@@ -9,6 +9,8 @@ images. At each step boundary, with D the deadline of the next tokens and S = D 
     to let one pass                                                  → the image step
     otherwise → one text iteration, with as much prefill as still ends by D
 
+Before both, a batch of texts for an encoder takes its turn (see encoder_turn).
+
 Work conserving: with nothing else to do it decodes at once, and early tokens become credit. What is
 lost is served after the rest (see lost_work); patience bounds what deadlines alone would starve.
 """
@@ -16,6 +18,7 @@ lost is served after the rest (see lost_work); patience bounds what deadlines al
 from dataclasses import dataclass
 
 from loadsheet.sched.chunk import MIN_CHUNK_TOKENS, largest_chunk, prefill_s, text_seconds
+from loadsheet.sched.encoder_turn import EncoderTurns, pick_texts
 from loadsheet.sched.image_batch import ImagePick, pick_images
 from loadsheet.sched.lost_work import give_up_images, give_up_prompts
 from loadsheet.sched.plan import StepKind
@@ -64,6 +67,7 @@ class _Outlook:
 
 class SlackPolicy:
     def __init__(self) -> None:
+        self._encoders = EncoderTurns()
         self._num_granted = 0  # image steps in a row while text could run
         self._num_denied = 0  # text iterations in a row while an image could step
         self._num_late = 0  # decisions in a row at which the next tokens were going to miss
@@ -72,7 +76,13 @@ class SlackPolicy:
         text = _outlook(state, now_s)
         for group in state.images:
             give_up_images(group, state.times, now_s)
-        pick = pick_images(state, float("inf") if text is None else text.slack_s, now_s)
+        slack_s = float("inf") if text is None else text.slack_s
+        pick = pick_images(state, slack_s, now_s)
+        texts = pick_texts(state, slack_s)
+        if texts is not None:
+            is_alone = text is None and pick is None
+            if self._encoders.take(texts, slack_s, is_alone=is_alone):
+                return texts.choice
         if text is None:
             if pick is None:
                 return None

@@ -28,6 +28,15 @@ class ImageCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderCounts:
+    """`running` texts are in a step right now."""
+
+    model: str
+    num_running: int
+    num_waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """`lanes[i]` is the step that runs on lane i, None when it is free."""
 
@@ -35,3 +44,4 @@ class Snapshot:
     images: tuple[ImageCounts, ...]
     lanes: tuple[StepPlan | None, ...]
     is_draining: bool
+    encoders: tuple[EncoderCounts, ...] = ()

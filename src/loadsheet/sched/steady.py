@@ -35,6 +35,8 @@ class Steady:
 def only_choice(state: DeviceState, now_s: float) -> TextChoice | ImageChoice | None:
     """The one thing there is to do, if it stays so by itself; None when there are more."""
     busy: TextGroup | ImageGroup | None = None
+    if not all(group.is_empty for group in state.encoders):
+        return None  # a text is never encoded twice
     for groups in (state.text, state.images):
         for group in groups:
             if group.is_empty:

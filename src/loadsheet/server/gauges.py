@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from loadsheet.sched.snapshot import ImageCounts, TextCounts
+from loadsheet.sched.snapshot import EncoderCounts, ImageCounts, TextCounts
 from loadsheet.server.metric_names import ENGINE, OMNI, OWN, VLLM
 from loadsheet.server.serving_loop import ServingLoop
 
@@ -17,8 +17,13 @@ class LoopGauges(Collector):
 
     def collect(self) -> Iterator[Metric]:
         snapshot = self._loop.snapshot()
-        for row in (*_text_rows(snapshot.scheduler.text), *_image_rows(snapshot.scheduler.images)):
-            yield _family(row)
+        scheduler = snapshot.scheduler
+        for rows in (
+            _text_rows(scheduler.text),
+            _image_rows(scheduler.images),
+            _encoder_rows(scheduler.encoders),
+        ):
+            yield from map(_family, rows)
         yield _by_kind("busy_seconds", "Device time by kind of step.", snapshot.busy_s_by_kind)
         yield _by_kind("steps", "Steps run, by kind.", snapshot.steps_by_kind)
         up = GaugeMetricFamily(f"{OWN}up", "1 while the device loop runs.")
@@ -67,6 +72,16 @@ def _image_rows(counts: Sequence[ImageCounts]) -> Iterator[_Row]:
         (f"{OWN}latent_bytes_total", "Bytes that may be held.", total),
     ):
         yield _Row(name=name, what=what, values=values, labels={})
+
+
+def _encoder_rows(counts: Sequence[EncoderCounts]) -> Iterator[_Row]:
+    running = {c.model: float(c.num_running) for c in counts}
+    waiting = {c.model: float(c.num_waiting) for c in counts}
+    for name, what, values in (
+        ("encoder_requests_running", "Texts in a running step.", running),
+        ("encoder_requests_waiting", "Texts that wait for a step.", waiting),
+    ):
+        yield _Row(name=OWN + name, what=what, values=values, labels={})
 
 
 def _family(row: _Row) -> Metric:

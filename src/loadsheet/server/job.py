@@ -12,7 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from loadsheet.runtime.payload import Payload
-from loadsheet.runtime.update import Accepted, Failed, Image, Rejected, Token, Update
+from loadsheet.runtime.update import Accepted, Encoded, Failed, Image, Rejected, Token, Update
 from loadsheet.server.bridge import Bridge
 from loadsheet.server.errors import ApiError, failed, from_rejection, unavailable
 from loadsheet.server.serving_loop import ServingLoop
@@ -126,4 +126,4 @@ class Job:
 def _is_end(update: Update) -> bool:
     if isinstance(update, Token):
         return update.finish_reason is not None
-    return isinstance(update, Image | Failed | Rejected)
+    return isinstance(update, Image | Encoded | Failed | Rejected)

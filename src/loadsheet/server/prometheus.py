@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from loadsheet.runtime.update import Rejected, Token, Update
 from loadsheet.server.metric_names import ENGINE, OMNI, OWN, VLLM
 from loadsheet.server.timeline import Outcome, Timeline
-from loadsheet.workload.request import ImageRequest, TextRequest
+from loadsheet.workload.request import EncodeRequest, ImageRequest, TextRequest
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -109,6 +109,29 @@ class _ImageSeries:
             self.draw_s.labels(request.model).observe(timeline.e2e_s - timeline.queue_s)
 
 
+class _EncoderSeries:
+    """Embeddings and labels; vLLM's series are about text that is generated, so these are ours."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ["model_name", "kind"]
+        self.tokens = Counter(
+            f"{OWN}encoder_tokens", "Tokens of texts encoded.", labels, registry=registry
+        )
+        self.e2e_s = Histogram(
+            f"{OWN}encoder_latency_seconds",
+            "Arrival to embedding or label.",
+            labels,
+            buckets=_GAP_S,
+            registry=registry,
+        )
+
+    def ended(self, timeline: Timeline, request: EncodeRequest) -> None:
+        if timeline.outcome is not Outcome.ENCODED or timeline.e2e_s is None:
+            return
+        self.tokens.labels(request.model, str(request.kind)).inc(request.num_tokens)
+        self.e2e_s.labels(request.model, str(request.kind)).observe(timeline.e2e_s)
+
+
 class Telemetry:
     """The recorder of one app, and the text of its `/metrics`."""
 
@@ -117,6 +140,7 @@ class Telemetry:
         self._registry.register(gauges)
         self._text = _TextSeries(self._registry)
         self._images = _ImageSeries(self._registry)
+        self._encoders = _EncoderSeries(self._registry)
         self._requests = Counter(
             f"{OWN}requests",
             "Requests that ended; slo is met, missed or none (did not finish).",
@@ -145,8 +169,10 @@ class Telemetry:
         self._requests.labels(*labels).inc()
         if isinstance(request, TextRequest):
             self._text.ended(timeline, request)
-        else:
+        elif isinstance(request, ImageRequest):
             self._images.ended(timeline, request)
+        else:
+            self._encoders.ended(timeline, request)
 
     def exposition(self) -> bytes:
         return generate_latest(self._registry)

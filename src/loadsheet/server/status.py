@@ -1,7 +1,7 @@
 """The device in one JSON object, for the page and for whoever scripts: `/v1/loadsheet/status`."""
 
 from loadsheet.runtime.device_loop import LoopSnapshot
-from loadsheet.sched.snapshot import ImageCounts, TextCounts
+from loadsheet.sched.snapshot import EncoderCounts, ImageCounts, TextCounts
 from loadsheet.server.serving_loop import ServingLoop
 
 
@@ -18,7 +18,8 @@ def status(loop: ServingLoop) -> dict[str, object]:
         "steps": dict(snapshot.steps_by_kind),
         "busy_s": dict(snapshot.busy_s_by_kind),
         "models": [_text(counts) for counts in scheduler.text]
-        + [_image(counts) for counts in scheduler.images],
+        + [_image(counts) for counts in scheduler.images]
+        + [_encoder(counts) for counts in scheduler.encoders],
     }
 
 
@@ -26,7 +27,9 @@ def server_load(snapshot: LoopSnapshot) -> int:
     """Requests that were accepted and have not ended."""
     scheduler = snapshot.scheduler
     texts = sum(counts.num_running + counts.num_waiting for counts in scheduler.text)
-    return texts + sum(counts.num_running + counts.num_waiting for counts in scheduler.images)
+    images = sum(counts.num_running + counts.num_waiting for counts in scheduler.images)
+    encoders = sum(counts.num_running + counts.num_waiting for counts in scheduler.encoders)
+    return texts + images + encoders
 
 
 def _text(counts: TextCounts) -> dict[str, object]:
@@ -46,4 +49,13 @@ def _image(counts: ImageCounts) -> dict[str, object]:
         "running": counts.num_running,
         "waiting": counts.num_waiting,
         "latent_bytes": {"used": counts.used_bytes, "total": counts.total_bytes},
+    }
+
+
+def _encoder(counts: EncoderCounts) -> dict[str, object]:
+    return {
+        "name": counts.model,
+        "kind": "encoder",
+        "running": counts.num_running,
+        "waiting": counts.num_waiting,
     }

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from loadsheet.metrics import ImageTiming, TextTiming
-from loadsheet.runtime.update import Failed, Image, Rejected, Started, Token, Update
-from loadsheet.workload.request import ImageRequest, Request
+from loadsheet.runtime.update import Encoded, Failed, Image, Rejected, Started, Token, Update
+from loadsheet.workload.request import EncodeRequest, ImageRequest, Request
 
 
 class Outcome(StrEnum):
@@ -17,12 +17,13 @@ class Outcome(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     DRAWN = "drawn"
+    ENCODED = "encoded"
     ABORT = "abort"  # the client left or read too slowly
     ERROR = "error"
     REJECTED = "rejected"
 
 
-_FINISHED = (Outcome.STOP, Outcome.LENGTH, Outcome.DRAWN)
+_FINISHED = (Outcome.STOP, Outcome.LENGTH, Outcome.DRAWN, Outcome.ENCODED)
 
 
 @dataclass(slots=True)
@@ -43,6 +44,8 @@ class Timeline:
                     self.end(Outcome(finish_reason), at_s)
             case Image(at_s=at_s):
                 self.end(Outcome.DRAWN, at_s)
+            case Encoded(at_s=at_s):
+                self.end(Outcome.ENCODED, at_s)
             case Failed(at_s=at_s):
                 self.end(Outcome.ERROR, at_s)
             case Rejected(at_s=at_s):
@@ -89,6 +92,8 @@ class Timeline:
         """Whether the request ended well and within every promise made to it."""
         if self.ended_s is None or self.outcome not in _FINISHED:
             return False
+        if isinstance(self.request, EncodeRequest):
+            return self.ended_s - self.request.arrival_s <= self.request.slo.deadline_s
         if isinstance(self.request, ImageRequest):
             timing = ImageTiming(start_s=self.request.arrival_s, end_s=self.ended_s)
             return timing.meets(self.request.slo)

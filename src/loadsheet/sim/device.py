@@ -145,7 +145,7 @@ class SimDevice:
         if isinstance(plan.batch, TextBatch):
             over = self._finish_text(plan, plan.batch, now_s)
         elif plan.kind is StepKind.VAE_DECODE:
-            over = [self._records[item.request_id] for item in plan.batch.items]
+            over = [self._records[request_id] for request_id in plan.request_ids()]
         ended = tuple(record.job.request.request_id for record in over)
         duration_s = now_s - step.start_s
         finished = StepFinished(

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from loadsheet.workload.slo import ImageSLO, TextSLO
+from loadsheet.workload.slo import EncodeSLO, ImageSLO, TextSLO
 
 
 class RequestKind(StrEnum):
     TEXT = "text"
     IMAGE = "image"
+    EMBED = "embed"
+    CLASSIFY = "classify"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,4 +51,16 @@ class ImageRequest:
     slo: ImageSLO = ImageSLO()
 
 
-Request = TextRequest | ImageRequest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeRequest:
+    """One pass of an encoder over `num_tokens`: for an embedding or for a label, by `kind`."""
+
+    kind: RequestKind = RequestKind.EMBED
+    request_id: str
+    model: str
+    arrival_s: float
+    num_tokens: int
+    slo: EncodeSLO = EncodeSLO()
+
+
+Request = TextRequest | ImageRequest | EncodeRequest

@@ -30,6 +30,18 @@ class ImageSLO:
         _check_percentile(self.percentile)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeSLO:
+    """Time from arrival to the embedding or the label."""
+
+    deadline_s: float = 1.0
+    percentile: float = 0.95
+
+    def __post_init__(self) -> None:
+        _check(deadline_s=self.deadline_s)
+        _check_percentile(self.percentile)
+
+
 SLO = TextSLO | ImageSLO
 
 
