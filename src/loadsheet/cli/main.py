@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": "one model taken apart: params, FLOPs, bytes, time, memory by owner",
     "compare": "side by side: attention and recurrence, latent and pixel, models",
     "predict": "price many cases: one JSON line in, one out",
+    "bounds": "the goodput of a mix on a device that no scheduler can exceed",
     "calibrate": "measure this machine, so that it can be planned with as device cpu",
     "catalog": "search the catalogues of models and devices",
     "up": "the main job: both default models on this device, behind one server",
@@ -34,7 +35,7 @@ COMMANDS = {
 }
 
 _GROUPS = {
-    "plan": ("explain", "compare", "predict", "calibrate", "catalog"),
+    "plan": ("explain", "compare", "predict", "bounds", "calibrate", "catalog"),
     "fly": ("up", "serve", "generate", "bench", "assets"),
     "learn": ("train", "adapt", "runs", "scaling", "results"),
 }

@@ -99,14 +99,14 @@ def step_cost(entry: Entry, device: Device, setup: Setup | None = None) -> StepC
     """Raises ConfigError for a model that is neither a decoder nor an image pipeline."""
     how = setup or Setup()
     if isinstance(entry.model, PipelineSpec):
-        software = _image_software(device, how)
+        software = image_software_on(device, how)
         dtype = how.precision.weights
         return ImageStepCost(ImageModel(entry=entry, device=device, dtype=dtype, software=software))
     if not isinstance(entry.model, DecoderSpec):
         raise ConfigError(f"{entry.name} is a bare {entry.kind}; steps run decoders and pipelines")
     (component,) = entry.components()
     model = TextModel(component=component, device=device, precision=how.precision, tp=how.tp)
-    return TextStepCost(model, _text_engine(device, how))
+    return TextStepCost(model, text_engine_on(device, how))
 
 
 def decode_segment(
@@ -122,7 +122,7 @@ def decode_segment(
     how = setup or Setup()
     component = Component(name=spec.family, role=Role.DECODER, spec=spec)
     model = TextModel(component=component, device=device, precision=how.precision, tp=how.tp)
-    return TextStepCost(model, _text_engine(device, how)).decode_segment(batch, context_tokens)
+    return TextStepCost(model, text_engine_on(device, how)).decode_segment(batch, context_tokens)
 
 
 class StepCosts:
@@ -140,11 +140,12 @@ class StepCosts:
         return self._models[model].seconds(kind, shape)
 
 
-def _text_engine(device: Device, how: Setup) -> TextEngine:
+def text_engine_on(device: Device, how: Setup) -> TextEngine:
+    """The engine asked for, or our own on a machine that was calibrated with it."""
     return own_text_engine(device.rates) if device.rates else text_engine(how.engine)
 
 
-def _image_software(device: Device, how: Setup) -> ImageSoftware:
+def image_software_on(device: Device, how: Setup) -> ImageSoftware:
     if device.rates:
         return own_image_software(device.rates)
     return image_software("compiled" if how.is_compiled else "eager")
