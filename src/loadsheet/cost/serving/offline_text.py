@@ -83,14 +83,16 @@ def decode_seconds(model: TextModel, engine: TextEngine, batch: int, context: in
 
 
 def largest_batch(job: TextJob) -> int:
-    """Sequences of mean length that the cache holds beside the weights."""
+    """Sequences that the cache holds beside the weights, at their mean length or reserved whole."""
     model = job.model
     device, spec = model.device, model.spec
     devices = model.tp * job.pp
     usable = devices * (capacity_bytes(device) * job.engine.memory_share - RUNTIME_BYTES)
     weights = weight_bytes(model.component, model.precision)
     copies = max(1.0, model.tp / heads_of(spec))  # KV heads fewer than shards are held twice
-    each = kv_bytes(spec, _mean_context(job), model.precision) * copies
+    whole = job.input_tokens + job.output_tokens
+    held = whole if job.engine.reserves_output else _mean_context(job)
+    each = kv_bytes(spec, held, model.precision) * copies
     free = usable - weights
     if free < each:
         raise CapacityError(

@@ -31,9 +31,10 @@ class ImageSoftware:
 class TextEngine:
     """`iteration_us` of scheduling and sampling per iteration, plus `sequence_us` per running
     sequence; `request_ms` once per request, before its first token (transport, tokenizer, queues
-    between processes); `link_share` of the all-reduce rate is left between other kernels;
-    `token_slots` the most tokens one iteration takes; `memory_share` what the engine takes of the
-    device for weights and cache; `is_mixed` prefills beside decodes."""
+    between processes); `link_share` of the all-reduce rate is left between other kernels,
+    and devices wait `link_us` for each other before every one; `token_slots` the most tokens one iteration takes; `memory_share` what the engine takes of the
+    device for weights and cache; `is_mixed` prefills beside decodes; `reserves_output` admits a
+    request only when its whole output has room, instead of growing until somebody must go."""
 
     kernels: Software
     iteration_us: float
@@ -44,6 +45,8 @@ class TextEngine:
     is_mixed: bool
     max_sequences: int
     memory_share: float
+    link_us: float = 0.0
+    reserves_output: bool = False
 
 
 @cache
@@ -71,6 +74,8 @@ def text_engine(name: str) -> TextEngine:
         is_mixed=_number(table, "is_mixed") > 0,
         max_sequences=round(_number(table, "max_sequences")),
         memory_share=_number(table, "memory_share"),
+        link_us=_number(table, "link_us"),
+        reserves_output=_number(table, "reserves_output") > 0,
     )
 
 

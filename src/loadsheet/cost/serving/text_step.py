@@ -108,8 +108,10 @@ def sharded(op: Operator, model: TextModel) -> Operator:
 def exchange_seconds(model: TextModel, shape: TokenShape, engine: TextEngine) -> float:
     """Two all-reduces of the hidden states per layer."""
     num_bytes = 2.0 * shape.rows * model.spec.hidden_size
-    once_s = allreduce_seconds(num_bytes, model.tp, model.device)
-    return 2 * model.spec.num_layers * once_s / engine.link_share
+    if model.tp == 1:
+        return 0.0
+    once_s = allreduce_seconds(num_bytes, model.tp, model.device) / engine.link_share
+    return 2 * model.spec.num_layers * (once_s + engine.link_us * 1e-6)
 
 
 def heads_of(spec: DecoderSpec) -> int:
