@@ -53,12 +53,16 @@ class Adapters:
 
     def load(self, name: str, folder: Path) -> int:
         """Read an adapter; its bytes in memory. SpecError when it does not fit this network."""
+        return self.hold(name, read_lora(folder).layers, folder)
+
+    def hold(self, name: str, layers: Mapping[str, LowRank], folder: Path) -> int:
+        """Take an adapter that was read from `folder`, in whatever layout."""
         if name in self._adapters:
             raise ConfigError(f"adapter {name!r} is loaded already; unload it first")
         modules = dict(self._network.named_modules())
         pairs = {
             target: _placed(folder, target, modules.get(target), layer)
-            for target, layer in read_lora(folder).layers.items()
+            for target, layer in layers.items()
         }
         num_bytes = sum(_bytes(pair.a) + _bytes(pair.b) for pair in pairs.values())
         with self._lock:

@@ -13,6 +13,7 @@ from loadsheet.engine.image.component import read_json
 from loadsheet.engine.image.loadsheet_text_to_image import load_loadsheet
 from loadsheet.engine.image.pipeline import ImagePipeline
 from loadsheet.engine.image.stable_diffusion import load_stable_diffusion
+from loadsheet.engine.image.stable_diffusion_xl import load_stable_diffusion_xl
 from loadsheet.engine.torch_device import Placement
 from loadsheet.errors import SpecError
 
@@ -20,6 +21,7 @@ Layout = Callable[[Path, Mapping[str, object], Placement], ImagePipeline]
 
 LAYOUTS: dict[str, Layout] = {
     "StableDiffusionPipeline": load_stable_diffusion,
+    "StableDiffusionXLPipeline": load_stable_diffusion_xl,
     "LoadsheetTextToImagePipeline": load_loadsheet,
 }
 

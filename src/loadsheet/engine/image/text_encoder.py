@@ -5,13 +5,12 @@ with a warning. Shapes: B prompts, T tokens, D hidden.
 """
 
 import logging
-import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from transformers import BertModel, CLIPTextModel, PreTrainedTokenizerBase
 
+from loadsheet.engine.encoder.pooling import sentence_embedding
 from loadsheet.engine.image.conditioning import Conditioning, Prompts
 
 logger = logging.getLogger(__name__)
@@ -65,6 +64,11 @@ class MiniLMTextEncoder:
         self._tokenizer = tokenizer
         self._model = model
 
+    @property
+    def model(self) -> BertModel:
+        """Its weights may serve embeddings and classifiers too."""
+        return self._model
+
     def __call__(self, prompts: Prompts) -> Conditioning:
         ids_BT, mask_BT = self._tokenizer(prompts.texts)
         hidden_BTD: Tensor = self._model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
@@ -75,10 +79,3 @@ class MiniLMTextEncoder:
                 "class_labels": sentence_embedding(hidden_BTD, mask_BT).to(hidden_BTD.dtype),
             }
         )
-
-
-def sentence_embedding(hidden_BTD: Tensor, mask_BT: Tensor) -> Tensor:
-    """Mean over unmasked tokens, scaled to length sqrt(D); float32 [B, D]."""
-    weight_BT1 = mask_BT[..., None].float()
-    mean_BD = (hidden_BTD.float() * weight_BT1).sum(dim=1) / weight_BT1.sum(dim=1)
-    return functional.normalize(mean_BD, dim=-1) * math.sqrt(mean_BD.shape[-1])

@@ -1,4 +1,4 @@
-"""Tiny pipeline folders of both layouts: random weights, vocabularies written here, no network."""
+"""Tiny pipeline folders of every layout: random weights, vocabularies written here, no network."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,13 @@ from diffusers.loaders import StableDiffusionLoraLoaderMixin
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from tokenizers.pre_tokenizers import ByteLevel
-from transformers import BertConfig, BertModel, CLIPTextConfig, CLIPTextModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+)
 
 from loadsheet.engine.image.pipeline import ImagePipeline
 from loadsheet.engine.image.pipeline_folder import open_pipeline
@@ -66,6 +72,71 @@ def sd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def xl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("xl")
+    torch.manual_seed(4)
+    _write_unet(
+        folder,
+        sample_size=16,
+        channels=4,
+        cross_attention_dim=16 + 24,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 12,
+        use_linear_projection=True,
+    )
+    _write_vae(folder, latent_channels=4, norm_num_groups=4, scaling_factor=0.13025)
+    first = _clip_config(hidden_size=16)
+    CLIPTextModel(first).save_pretrained(folder / "text_encoder")
+    second = _clip_config(hidden_size=24, projection_dim=12)
+    CLIPTextModelWithProjection(second).save_pretrained(folder / "text_encoder_2")
+    for name in ("tokenizer", "tokenizer_2"):
+        _write_clip_tokenizer(folder / name)
+    _write_json(
+        folder / "scheduler" / "scheduler_config.json",
+        {
+            "_class_name": "EulerDiscreteScheduler",
+            "beta_end": 0.012,
+            "beta_schedule": "scaled_linear",
+            "beta_start": 0.00085,
+            "num_train_timesteps": 1000,
+            "prediction_type": "epsilon",
+            "steps_offset": 1,
+            "timestep_spacing": "leading",
+        },
+    )
+    _write_json(
+        folder / "model_index.json",
+        {
+            "_class_name": "StableDiffusionXLPipeline",
+            "force_zeros_for_empty_prompt": True,
+            "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+            "text_encoder": ["transformers", "CLIPTextModel"],
+            "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+            "tokenizer": ["transformers", "CLIPTokenizer"],
+            "tokenizer_2": ["transformers", "CLIPTokenizer"],
+            "unet": ["diffusers", "UNet2DConditionModel"],
+            "vae": ["diffusers", "AutoencoderKL"],
+        },
+    )
+    return folder
+
+
+def _clip_config(**options: int) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=514,
+        intermediate_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        max_position_embeddings=77,
+        bos_token_id=512,
+        eos_token_id=513,
+        pad_token_id=513,
+        **options,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -129,9 +200,14 @@ def our_pipeline(our_folder: Path) -> ImagePipeline:
     return open_pipeline(our_folder, CPU_FP32)
 
 
-@pytest.fixture(params=["sd_pipeline", "our_pipeline"])
+@pytest.fixture(scope="session")
+def xl_pipeline(xl_folder: Path) -> ImagePipeline:
+    return open_pipeline(xl_folder, CPU_FP32)
+
+
+@pytest.fixture(params=["sd_pipeline", "xl_pipeline", "our_pipeline"])
 def pipeline(request: pytest.FixtureRequest) -> ImagePipeline:
-    """Both layouts in turn."""
+    """Every layout in turn."""
     opened: ImagePipeline = request.getfixturevalue(request.param)
     return opened
 

@@ -176,7 +176,7 @@ def test_a_broken_tokenizer_is_named(our_copy: Path) -> None:
 def test_other_pipelines_are_refused_with_what_is_supported(our_copy: Path) -> None:
     edit_json(our_copy / "model_index.json", _class_name="FluxPipeline")
     with pytest.raises(
-        SpecError, match="FluxPipeline; supported are StableDiffusionPipeline, LoadsheetText"
+        SpecError, match="FluxPipeline; supported are StableDiffusionPipeline, Stable"
     ):
         open_pipeline(our_copy, CPU_FP32)
 
