@@ -31,10 +31,11 @@ class ImageSoftware:
 class TextEngine:
     """`iteration_us` of scheduling and sampling per iteration, plus `sequence_us` per running
     sequence; `request_ms` once per request, before its first token (transport, tokenizer, queues
-    between processes); `link_share` of the all-reduce rate is left between other kernels,
-    and devices wait `link_us` for each other before every one; `token_slots` the most tokens one iteration takes; `memory_share` what the engine takes of the
-    device for weights and cache; `is_mixed` prefills beside decodes; `reserves_output` admits a
-    request only when its whole output has room, instead of growing until somebody must go."""
+    between processes); `link_share` of the all-reduce rate is left between other kernels, and
+    devices wait `link_us` for each other before every one; `token_slots` the most tokens one
+    iteration takes; `memory_share` what the engine takes of the device for weights and cache;
+    `is_mixed` prefills beside decodes; `reserves_output` admits a request only when its whole
+    output has room, instead of growing until somebody must go."""
 
     kernels: Software
     iteration_us: float

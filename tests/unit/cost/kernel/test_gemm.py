@@ -16,6 +16,7 @@ from loadsheet.cost.kernel.gemm import (
 from loadsheet.cost.kernel.silicon import Silicon, capacity_bytes
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog
+from loadsheet.hardware.device import Device
 
 CATALOG = DeviceCatalog()
 H100 = CATALOG.find("h100-sxm-80gb")
@@ -142,3 +143,15 @@ def test_memory_is_sold_in_powers_of_two_and_check_bits_take_a_sixteenth() -> No
     l40s = CATALOG.find("l40s")
     assert capacity_bytes(H100) == pytest.approx(80 * 2**30)  # the driver reports 81,559 MiB
     assert capacity_bytes(l40s) == pytest.approx(45 * 2**30)  # the driver reports 46,068 MiB
+
+
+@pytest.mark.parametrize("device", CATALOG.devices(), ids=lambda device: device.name)
+def test_wider_formats_are_slower_on_every_chip_that_has_them(device: Device) -> None:
+    known = [
+        dtype for dtype in ("fp32", "tf32", "bf16", "fp16") if dtype in device.peak_flops_per_s
+    ]
+    shape = GemmShape(m=4096, n=4096, k=4096)
+    seconds = [gemm_seconds(dataclasses.replace(shape, dtype=dtype), device) for dtype in known]
+    by_peak = sorted(range(len(known)), key=lambda i: device.peak_flops_per_s[known[i]])
+    ordered = [seconds[i] for i in by_peak]
+    assert ordered == sorted(ordered, reverse=True)
