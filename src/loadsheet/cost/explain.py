@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from loadsheet.cost.bill import Bill, bill, million
 from loadsheet.cost.components import params
 from loadsheet.cost.fit import held, largest_fit
-from loadsheet.cost.kernel.constants import family_named
-from loadsheet.cost.kernel.silicon import silicon_of
+from loadsheet.cost.kernel.constants import is_measured
 from loadsheet.cost.ledger import Ledger
 from loadsheet.cost.phase import Phase, phase
 from loadsheet.cost.serving.offline_text import TextJob, offline_text
@@ -90,7 +89,7 @@ def explain(
         ledger=held(entry, planned, precision, work, stack.tp),
         facts=facts,
         bills=_bills(phases, facts, device, stack.tp),
-        is_extrapolated=not family_named(silicon_of(device).family).is_fitted,
+        is_extrapolated=not is_measured(device),
     )
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from loadsheet.cost.case import Answer, Case, check_fields, text, whole
 from loadsheet.cost.kernel.allreduce import allreduce_seconds
 from loadsheet.cost.kernel.attention import AttentionPhase, FusedShape, attention_seconds
-from loadsheet.cost.kernel.constants import family_named
+from loadsheet.cost.kernel.constants import is_measured
 from loadsheet.cost.kernel.gemm import GemmShape, gemm_seconds
-from loadsheet.cost.kernel.silicon import silicon_of
+from loadsheet.cost.kernel.rated_time import rated_attention_seconds, rated_product_seconds
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog
 from loadsheet.hardware.device import Device
@@ -27,7 +27,9 @@ class GemmAnswerer:
             dtype=text(case, "dtype"),
             is_warm=True,
         )
-        return flagged({"latency_ms": gemm_seconds(shape, device) * 1e3}, device)
+        rates = device.rates
+        seconds = rated_product_seconds(shape, rates) if rates else gemm_seconds(shape, device)
+        return flagged({"latency_ms": seconds * 1e3}, device)
 
 
 @dataclass(slots=True)
@@ -53,7 +55,11 @@ class AttentionAnswerer:
             kv_dtype=text(case, "kv_dtype" if case.get("kv_dtype") else "dtype"),
             is_looped=True,
         )
-        return flagged({"latency_ms": attention_seconds(shape, device) * 1e3}, device)
+        rates = device.rates
+        seconds = (
+            rated_attention_seconds(shape, rates) if rates else attention_seconds(shape, device)
+        )
+        return flagged({"latency_ms": seconds * 1e3}, device)
 
 
 @dataclass(slots=True)
@@ -69,6 +75,4 @@ class AllreduceAnswerer:
 
 def flagged(answer: Answer, device: Device) -> Answer:
     """Says so when no kernel of the chip's family was ever measured."""
-    if family_named(silicon_of(device).family).is_fitted:
-        return answer
-    return {**answer, "extrapolated": True}
+    return answer if is_measured(device) else {**answer, "extrapolated": True}

@@ -6,7 +6,12 @@ from loadsheet.cost.components import operators
 from loadsheet.cost.kernel.operator_time import Software
 from loadsheet.cost.operator import Operator
 from loadsheet.cost.serving.offline_image import is_modulated, issue_seconds, pass_kernels
-from loadsheet.cost.serving.software import image_software, text_engine
+from loadsheet.cost.serving.software import (
+    image_software,
+    own_image_software,
+    own_text_engine,
+    text_engine,
+)
 from loadsheet.cost.serving.text_step import TextModel, exchange_seconds, sharded, step_kernels
 from loadsheet.cost.shape import StepShape, TokenShape
 from loadsheet.errors import ConfigError
@@ -18,7 +23,8 @@ from loadsheet.specs.precision import Precision
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """`text` serves decoders (vllm, trtllm, sglang, triton) over `tp` devices; `image` runs
-    pipelines and encoders: `compiled` graphs, or `eager`, where the host issues every operator."""
+    pipelines and encoders: `compiled` graphs, or `eager`, where the host issues every operator.
+    A machine that was calibrated runs our own engine, whatever is named."""
 
     text: str = "vllm"
     image: str = "compiled"
@@ -58,7 +64,8 @@ def run_by(
             f"run {component.label} on one device (tp 1)"
         )
     walked = operators(component, shape, precision)
-    software = image_software(stack.image)
+    rates = device.rates
+    software = own_image_software(rates) if rates else image_software(stack.image)
     return Pass(
         operators=walked,
         shards=walked,
@@ -71,7 +78,7 @@ def run_by(
 def _served(
     stack: Stack, component: Component, shape: TokenShape, precision: Precision, device: Device
 ) -> Pass:
-    engine = text_engine(stack.text)
+    engine = own_text_engine(device.rates) if device.rates else text_engine(stack.text)
     model = TextModel(component=component, device=device, precision=precision, tp=stack.tp)
     decoding = shape.batch if shape.tokens == 1 else 0
     walked = operators(component, shape, precision)

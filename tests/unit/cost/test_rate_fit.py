@@ -5,11 +5,19 @@ import random
 
 import pytest
 
-from loadsheet.cost.kernel.rated_time import rated_seconds
+from loadsheet.cost.explain import explain
+from loadsheet.cost.kernel.attention import AttentionPhase, FusedShape
+from loadsheet.cost.kernel.gemm import GemmShape
+from loadsheet.cost.kernel.rated_time import (
+    rated_attention_seconds,
+    rated_product_seconds,
+    rated_seconds,
+)
 from loadsheet.cost.operator import Operator, OpKind
 from loadsheet.cost.rate_fit import TYPICAL, fit_rates, fitted_seconds, step_of
 from loadsheet.cost.step_cost import Setup, step_cost
 from loadsheet.cost.step_shape import ImageShape, StepKind, TextShape
+from loadsheet.cost.work import Work
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.calibration_record import Measurement
 from loadsheet.hardware.catalog import DeviceCatalog
@@ -138,3 +146,32 @@ def test_an_operator_pays_for_arithmetic_traffic_and_launch() -> None:
     )
     assert rated_seconds(op, rates) == pytest.approx(5.0 + rates.launch_s)
     assert rated_seconds(Operator(name="none", kind=OpKind.NORM), rates) == 0.0
+
+
+def test_products_and_attention_outside_a_model_are_priced_alike() -> None:
+    rates = dataclasses.replace(TYPICAL, gemm_half_rows=0.0, launch_s=0.0)
+    product = GemmShape(m=1024, n=1024, k=1024)
+    assert rated_product_seconds(product, rates) == pytest.approx(2 * 1024**3 / 2e11, rel=0.05)
+    decode = FusedShape(
+        phase=AttentionPhase.DECODE, batch=8, tokens=1, context=4096, heads=8, kv_heads=8,
+        head_dim=64,
+    )  # fmt: skip
+    cache_s = 2 * 2 * 8 * 4096 * 8 * 64 / rates.kv_bytes_per_s
+    assert rated_attention_seconds(decode, rates) == pytest.approx(cache_s, rel=0.05)
+    whole = dataclasses.replace(decode, phase=AttentionPhase.BIDIRECTIONAL, tokens=4096)
+    causal = dataclasses.replace(whole, phase=AttentionPhase.PREFILL)
+    ratio = rated_attention_seconds(whole, rates) / rated_attention_seconds(causal, rates)
+    assert 1.7 < ratio < 2.0
+
+
+def test_explain_and_predict_use_the_machines_own_rates() -> None:
+    found = explain(MODELS["text"], machine(TRUE), of("bf16"), Work(batch=4))
+    assert not found.is_extrapolated
+    step = TextShape(
+        num_decodes=4,
+        decode_context_tokens=4 * 576,
+        prefill_tokens=0,
+        prefill_context_tokens=0,
+    )
+    cost = step_cost(MODELS["text"], machine(TRUE), Setup(precision=of("bf16")))
+    assert found.facts["tpot_s"] == pytest.approx(cost.seconds(StepKind.TEXT, step), rel=0.01)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, fields
 from functools import cache
 from typing import TypeVar
 
-from loadsheet.cost.kernel.silicon import FOLDER
+from loadsheet.cost.kernel.silicon import FOLDER, silicon_of
 from loadsheet.errors import ConfigError
+from loadsheet.hardware.device import Device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,11 @@ def family_named(name: str) -> Family:
         measured_share=_number(table, "measured_share", name),
         is_fitted="like" not in _read(name),
     )
+
+
+def is_measured(device: Device) -> bool:
+    """Whether kernels of its family, or steps of this very machine, were ever timed."""
+    return device.rates is not None or family_named(silicon_of(device).family).is_fitted
 
 
 def _read(name: str) -> dict[str, object]:
