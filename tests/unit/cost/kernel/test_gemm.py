@@ -145,7 +145,7 @@ def test_memory_is_sold_in_powers_of_two_and_check_bits_take_a_sixteenth() -> No
     assert capacity_bytes(l40s) == pytest.approx(45 * 2**30)  # the driver reports 46,068 MiB
 
 
-@pytest.mark.parametrize("device", CATALOG.devices(), ids=lambda device: device.name)
+@pytest.mark.parametrize("device", list(CATALOG.devices()), ids=lambda device: device.name)
 def test_wider_formats_are_slower_on_every_chip_that_has_them(device: Device) -> None:
     known = [
         dtype for dtype in ("fp32", "tf32", "bf16", "fp16") if dtype in device.peak_flops_per_s
