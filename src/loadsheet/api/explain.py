@@ -18,7 +18,7 @@ from loadsheet.api.explanation_text import (
     phase_table,
     result_table,
 )
-from loadsheet.api.model import DEFAULT_DEVICE, find_device, find_entry
+from loadsheet.api.model import DEFAULT_DEVICE, check_applies, find_device, find_entry
 from loadsheet.api.roofline import roofline
 from loadsheet.api.training import Training, training
 from loadsheet.cost.chart import Chart
@@ -31,7 +31,7 @@ from loadsheet.cost.work import Work
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.device import Device
 from loadsheet.specs.catalog import Entry
-from loadsheet.specs.change import Change, changed
+from loadsheet.specs.change import Change, Value, changed
 from loadsheet.specs.decoder import DecoderSpec
 from loadsheet.specs.precision import Precision, of
 
@@ -118,41 +118,56 @@ def explain(  # noqa: PLR0913 - keywords are the interface; a dataclass would on
     dtype: str = "bf16",
     kv_dtype: str | None = None,
     batch: int = 1,
-    input_tokens: int = 512,
-    output_tokens: int = 128,
+    input_tokens: int | None = None,
+    output_tokens: int | None = None,
     width: int | None = None,
     height: int | None = None,
     frames: int | None = None,
     steps: int | None = None,
     tp: int = 1,
-    engine: str = "vllm",
-    pipeline: str = "compiled",
-    changes: Mapping[str, int | bool | None] | None = None,
+    engine: str | None = None,
+    pipeline: str | None = None,
+    changes: Mapping[str, Value] | None = None,
     usd_per_hour: float | None = None,
     power_w: float | None = None,
 ) -> LoadSheet:
     """Take `model` (a catalogue name, hub id or folder with `config.json`) apart on `device`.
 
     `dtype` names weights and products, `engine` the software of text (vllm, trtllm, sglang),
-    `pipeline` that of images (compiled, eager); None takes the model's own default. `changes` edit
-    fields of the model's description, as `{"kv_heads": 2}`. Raises SpecError or ConfigError with
-    the rule that was broken.
+    `pipeline` that of images (compiled, eager). None takes the default: 512 tokens in and 128 out,
+    the model's own picture, vllm, compiled. `changes` edit fields of the model's description, as
+    `{"kv_heads": 2}`. Raises SpecError or ConfigError with the rule that was broken.
     """
+    entry = find_entry(model)
+    check_applies(
+        entry,
+        {
+            "input_tokens": input_tokens,
+            "output_tokens": output_tokens,
+            "kv_dtype": kv_dtype,
+            "engine": engine,
+            "width": width,
+            "height": height,
+            "frames": frames,
+            "steps": steps,
+            "pipeline": pipeline,
+        },
+    )
     work = Work(
         batch=batch,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
+        input_tokens=512 if input_tokens is None else input_tokens,
+        output_tokens=128 if output_tokens is None else output_tokens,
         width=width,
         height=height,
         frames=frames,
         steps=steps,
     )
     return load_sheet(
-        find_entry(model),
+        entry,
         find_device(device, usd_per_hour, power_w),
         of(dtype, kv_dtype),
         work,
-        Stack(text=engine, image=pipeline, tp=tp),
+        Stack(text=engine or "vllm", image=pipeline or "compiled", tp=tp),
         [Change(field, value) for field, value in (changes or {}).items()],
     )
 
@@ -163,12 +178,12 @@ def explain_training(  # noqa: PLR0913 - keywords are the interface, as above
     device: str = DEFAULT_DEVICE,
     dtype: str = "bf16",
     batch: int = 1,
-    tokens: int = 512,
+    tokens: int | None = None,
     width: int | None = None,
     height: int | None = None,
     frames: int | None = None,
     recompute: str = Recompute.NONE,
-    changes: Mapping[str, int | bool | None] | None = None,
+    changes: Mapping[str, Value] | None = None,
     usd_per_hour: float | None = None,
     power_w: float | None = None,
 ) -> Training:
@@ -179,7 +194,16 @@ def explain_training(  # noqa: PLR0913 - keywords are the interface, as above
     entry = find_entry(model)
     edits = [Change(field, value) for field, value in (changes or {}).items()]
     edited = replace(entry, model=changed(entry.model, edits))
-    work = Work(batch=batch, input_tokens=tokens, width=width, height=height, frames=frames)
+    check_applies(
+        entry, {"input_tokens": tokens, "width": width, "height": height, "frames": frames}
+    )
+    work = Work(
+        batch=batch,
+        input_tokens=512 if tokens is None else tokens,
+        width=width,
+        height=height,
+        frames=frames,
+    )
     on = find_device(device, usd_per_hour, power_w)
     return training(edited, on, of(dtype), work, Recompute(recompute))
 

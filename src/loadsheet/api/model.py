@@ -1,5 +1,6 @@
 """A model by name or from a folder, and a device by name with the user's price and power."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -32,6 +33,25 @@ def find_entry(name: str) -> Entry:
         model=specs["model"],
         fields={},
     )
+
+
+_APPLIES = {
+    "decoder": {"input_tokens", "output_tokens", "kv_dtype", "engine"},
+    "encoder": {"input_tokens", "pipeline"},
+    "pipeline": {"width", "height", "frames", "steps", "pipeline"},
+    "vae": {"width", "height", "frames", "pipeline"},
+}
+
+
+def check_applies(entry: Entry, given: Mapping[str, object]) -> None:
+    """A size that a kind of model does not have is refused, never ignored."""
+    known = _APPLIES[entry.kind]
+    for name, value in given.items():
+        if value is not None and name not in known:
+            raise ConfigError(
+                f"{name} is {value}, but {entry.name} ({entry.kind}) has none; "
+                f"it takes {', '.join(sorted(known))}"
+            )
 
 
 def find_device(

@@ -14,7 +14,7 @@ from loadsheet.api.explain import LoadSheet, explain, explain_training
 from loadsheet.api.model import DEFAULT_DEVICE
 from loadsheet.cost.train import Recompute
 from loadsheet.errors import ConfigError
-from loadsheet.specs.change import parse_change
+from loadsheet.specs.change import Value, parse_change
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +39,11 @@ def _work_flags(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--dtype", default="bf16", help="weights and matmuls (bf16, fp8, int4, …)")
     group.add_argument("--kv-dtype", help="KV cache; default 16 bits")
     for name, default, text in (
-        ("batch", 1, "requests at once"),
-        ("input-tokens", 512, "prompt length"),
-        ("output-tokens", 128, "reply length"),
+        ("batch", 1, "requests at once (1)"),
+        ("input-tokens", None, "prompt length (512)"),
+        ("output-tokens", None, "reply length (128)"),
     ):
-        group.add_argument(f"--{name}", type=int, default=default, help=f"{text} (%(default)s)")
+        group.add_argument(f"--{name}", type=int, default=default, help=text)
     for name in ("width", "height", "frames", "steps"):
         group.add_argument(f"--{name}", type=int, help="default: the model's own")
 
@@ -51,8 +51,8 @@ def _work_flags(group: "argparse._ArgumentGroup") -> None:
 def _place_flags(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--device", default=DEFAULT_DEVICE, help="default: %(default)s")
     group.add_argument("--tp", type=int, default=1, help="devices one text model is split over")
-    group.add_argument("--engine", default="vllm", help="of text: vllm, trtllm, sglang, triton")
-    group.add_argument("--pipeline", default="compiled", help="of images: compiled or eager")
+    group.add_argument("--engine", help="of text: vllm (default), trtllm, sglang, triton")
+    group.add_argument("--pipeline", help="of images: compiled (default) or eager")
     group.add_argument("--usd-per-hour", type=float, help="replaces the catalogue's price")
     group.add_argument("--power-w", type=float, help="replaces the catalogue's power")
 
@@ -94,7 +94,7 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _changes(arguments: argparse.Namespace) -> dict[str, int | bool | None]:
+def _changes(arguments: argparse.Namespace) -> dict[str, Value]:
     return {edit.field: edit.value for edit in map(parse_change, arguments.changes)}
 
 

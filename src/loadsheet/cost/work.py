@@ -13,6 +13,15 @@ from loadsheet.specs.decoder import DecoderSpec
 from loadsheet.specs.pipeline import Component, PipelineSpec, Role
 from loadsheet.specs.precision import Precision
 
+_MOST = {  # far beyond anything served; larger numbers are typing errors
+    "batch": 1_000_000,
+    "input_tokens": 100_000_000,
+    "output_tokens": 100_000_000,
+    "width": 65_536,
+    "height": 65_536,
+    "frames": 100_000,
+    "steps": 100_000,
+}
 _SIDE = 1024  # of a picture for an autoencoder alone
 
 
@@ -41,6 +50,8 @@ class Work:
         for name, value in sizes.items():
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}; it must be 1 or more")
+            if value is not None and value > _MOST[name]:
+                raise ConfigError(f"{name} is {value:,}; more than {_MOST[name]:,} is no request")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,3 +110,19 @@ def test_every_view_of_every_kind(name):
     assert sheet.modules()
     assert "= " in sheet.formulas()
     assert sheet.as_dict()["seconds"] == sheet.explanation.seconds
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "message"),
+    [
+        ("llama-3.1-8b", {"width": 512}, r"width is 512, but llama-3.1-8b \(decoder\) has none"),
+        ("sdxl", {"input_tokens": 5}, "it takes frames, height, pipeline, steps, width"),
+        ("bert-base", {"output_tokens": 7}, "output_tokens is 7"),
+        ("sdxl", {"kv_dtype": "fp8"}, "kv_dtype is fp8"),
+        ("llama-3.1-8b", {"input_tokens": 10**12}, "more than 100,000,000 is no request"),
+        ("sdxl", {"width": 10**6, "height": 10**6}, "more than 65,536 is no request"),
+    ],
+)
+def test_sizes_that_make_no_sense_are_refused(model, given, message):
+    with pytest.raises(ConfigError, match=message):
+        ls.explain(model, **given)

@@ -50,3 +50,28 @@ def test_malformed_changes_are_refused(text):
 def test_unknown_field_names_the_nearest():
     with pytest.raises(ConfigError, match="nearest: kv_heads"):
         changed(LLAMA, [parse_change("kv_head=2")])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("sdxl", "channels=7", r"channels is a list of 3 \(320,640,1280\) and cannot become 7"),
+        ("sdxl", "channels=320,640", "cannot become a list of 2"),
+        ("gpt2", "window=1,2", "window is None and cannot become a list of 2"),
+        ("gpt2", "is_tied=3", "is_tied is True and cannot become 3"),
+        ("gpt2", "family=3", "family is 'gpt2' and cannot become 3"),
+        ("gpt2", "heads=none", "heads is 12 and cannot become None"),
+        ("ddpm-256", "vae=1", "vae is None and cannot become 1"),
+        ("mixtral-8x7b", "num=1", "2 active experts are more than the 1 there are"),
+    ],
+)
+def test_a_value_must_be_of_the_kind_that_the_field_holds(name, text, message):
+    with pytest.raises(ConfigError, match=message):
+        changed(Catalog().find(name).model, [parse_change(text)])
+
+
+def test_lists_and_absent_numbers_can_be_set():
+    wider = changed(Catalog().find("sdxl").model, [parse_change("channels=320,640,960")])
+    assert wider.denoiser.channels == (320, 640, 960)
+    windowed = changed(Catalog().find("gpt2").model, [parse_change("window=256")])
+    assert windowed.layers[0].attention.window == 256
