@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 Points = Sequence[tuple[float, float]]
@@ -33,4 +34,5 @@ def write_chart(path: Path, title: str, panels: Sequence[Panel]) -> None:
         axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
-    figure.savefig(path, metadata={"Date": None})
+    with rc_context({"svg.hashsalt": title}):  # else the names inside are random
+        figure.savefig(path, metadata={"Date": None})

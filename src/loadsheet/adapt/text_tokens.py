@@ -3,6 +3,7 @@
 Shape letters: B sequences, T tokens of each.
 """
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,10 +51,12 @@ class TokenisedCorpus:
 def open_tokens(
     files: Sequence[Path], vocab_size: int, corpus_folder: Path, folder: Path
 ) -> TokenisedCorpus:
-    """Read from `folder`, where it is put when it is not there yet."""
-    if not (folder / "tokens.npz").exists():
+    """Read from `folder`, where it is put when it is not there or of other text."""
+    stamp_path, stamp = folder / "tokens.json", _stamp(files, vocab_size)
+    if not (stamp_path.exists() and stamp_path.read_text(encoding="utf-8") == stamp):
         folder.mkdir(parents=True, exist_ok=True)
         _write(tokenise(open_corpus(files, corpus_folder), vocab_size), folder)
+        stamp_path.write_text(stamp, encoding="utf-8")
     return _read(folder)
 
 
@@ -86,6 +89,12 @@ def check_length(corpus: TokenisedCorpus, context_tokens: int) -> None:
                 f"{name} text has {len(ids)} tokens, a window of context_tokens = "
                 f"{context_tokens} needs {context_tokens + 1}; give more text or a shorter context"
             )
+
+
+def _stamp(files: Sequence[Path], vocab_size: int) -> str:
+    """What the tokens depend on: the sizes of the files stand for what is in them."""
+    sizes = {str(path): path.stat().st_size if path.exists() else None for path in files}
+    return json.dumps({"files": sizes, "vocab_size": vocab_size})
 
 
 def _num_bytes(documents: Sequence[str]) -> int:
