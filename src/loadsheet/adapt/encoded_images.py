@@ -6,6 +6,7 @@ Latents are posterior means. A caption's conditioning is kept in half precision.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -24,24 +25,29 @@ EMPTY_CAPTION = ""
 class CaptionStates:
     """The conditioning of each distinct caption; number 0 is the empty one."""
 
-    def __init__(self, pipeline: ImagePipeline, texts: Sequence[str]) -> None:
-        self.number = {EMPTY_CAPTION: 0}
-        for text in texts:
-            self.number.setdefault(text, len(self.number))
-        distinct, (width, height) = list(self.number), pipeline.sizes[0]
+    def __init__(self, number: dict[str, int], tensors: dict[str, Tensor]) -> None:
+        self.number = number
+        self.tensors = tensors
+
+    @classmethod
+    def encode(cls, pipeline: ImagePipeline, texts: Sequence[str]) -> "CaptionStates":
+        """Run the pipeline's text encoders over every distinct text and the empty one."""
+        distinct = list(dict.fromkeys((EMPTY_CAPTION, *texts)))
+        width, height = pipeline.sizes[0]
         chunks = []
         for start in range(0, len(distinct), ENCODE_BATCH):
             chunk = tuple(distinct[start : start + ENCODE_BATCH])
             with torch.inference_mode():
                 encoded = pipeline.encode(Prompts(texts=chunk, width=width, height=height))
             chunks.append({name: _half(tensor) for name, tensor in encoded.tensors.items()})
-        self._tensors = {name: torch.cat([one[name] for one in chunks]) for name in chunks[0]}
+        tensors = {name: torch.cat([one[name] for one in chunks]) for name in chunks[0]}
+        return cls({text: idx for idx, text in enumerate(distinct)}, tensors)
 
     def batch(self, caption_idx: Sequence[int]) -> Conditioning:
         """Rows of these captions, in float32 where they are no integers."""
         rows = list(caption_idx)
         return Conditioning(
-            tensors={name: _whole(tensor[rows]) for name, tensor in self._tensors.items()}
+            tensors={name: _whole(tensor[rows]) for name, tensor in self.tensors.items()}
         )
 
     def of(self, texts: Sequence[str]) -> Conditioning:
@@ -58,6 +64,30 @@ class EncodedImages:
     caption_idx: tuple[Tensor, ...]
     caption_weights: tuple[Tensor, ...]
     weights_N: Tensor
+
+    def save(self, path: Path) -> None:
+        state = {
+            "latents": self.latents_NChw,
+            "number": self.states.number,
+            "tensors": self.states.tensors,
+            "caption_idx": list(self.caption_idx),
+            "caption_weights": list(self.caption_weights),
+            "weights": self.weights_N,
+        }
+        scratch = path.with_suffix(".tmp")
+        torch.save(state, scratch)
+        scratch.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "EncodedImages":
+        state = torch.load(path, weights_only=True)
+        return cls(
+            latents_NChw=state["latents"],
+            states=CaptionStates(state["number"], state["tensors"]),
+            caption_idx=tuple(state["caption_idx"]),
+            caption_weights=tuple(state["caption_weights"]),
+            weights_N=state["weights"],
+        )
 
     def draw(
         self, count: int, empty_share: float, generator: torch.Generator
@@ -83,7 +113,7 @@ def encode_images(
     weights_N: Tensor | None = None,
 ) -> EncodedImages:
     """Run VAE encoder and text encoders over everything; `weights_N` None draws all alike."""
-    states = CaptionStates(pipeline, [one.text for own in captions for one in own])
+    states = CaptionStates.encode(pipeline, [one.text for own in captions for one in own])
     return EncodedImages(
         latents_NChw=encode_latents(pipeline, images),
         states=states,

@@ -36,7 +36,7 @@ def draw_pictures(
     pipeline: ImagePipeline, request: PictureRequest, adapter: str | None = None
 ) -> npt.NDArray[np.uint8]:
     """uint8 [N, H, W, 3] at the pipeline's native size."""
-    states = CaptionStates(pipeline, request.texts)
+    states = CaptionStates.encode(pipeline, request.texts)
     chunks = []
     for start in range(0, len(request.texts), MAX_BATCH):
         part = slice(start, start + MAX_BATCH)
