@@ -9,6 +9,7 @@ from pathlib import Path
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.calibration_record import read_record, record_file
 from loadsheet.hardware.device import Device, Price
+from loadsheet.hardware.prices import prices_file, read_prices
 
 _FOLDER = Path(__file__).parent / "catalog"
 _TERA, _GIGA = 1e12, 1e9
@@ -17,12 +18,14 @@ THIS_MACHINE = "cpu"
 
 @dataclass(slots=True)
 class DeviceCatalog:
-    """The files of `folder`, and `cpu`: this machine from its calibration `record` (None: the one
-    in the cache folder)."""
+    """The files of `folder`, and `cpu`: this machine from its calibration `record`; `prices` of the
+    user replace the catalogue's. None takes the files in the cache folder."""
 
     folder: Path = _FOLDER
     record: Path | None = None
+    prices: Path | None = None
     _devices: dict[str, Device] = field(default_factory=dict)
+    _prices: dict[str, Price] | None = None
 
     def names(self) -> list[str]:
         return sorted(path.stem for path in self.folder.glob("*.toml"))
@@ -51,15 +54,29 @@ class DeviceCatalog:
     def _this_machine(self) -> Device:
         if THIS_MACHINE not in self._devices:
             path = self.record or record_file()
-            self._devices[THIS_MACHINE] = read_record(path).device()
+            self._devices[THIS_MACHINE] = self._priced(read_record(path).device())
         return self._devices[THIS_MACHINE]
 
     def _load(self, name: str) -> Device:
         if name not in self._devices:
             path = self.folder / f"{name}.toml"
             with path.open("rb") as handle:
-                self._devices[name] = device_from(tomllib.load(handle), str(path))
+                device = device_from(tomllib.load(handle), str(path))
+            self._devices[name] = self._priced(device)
         return self._devices[name]
+
+    def _priced(self, device: Device) -> Device:
+        if self._prices is None:
+            path = self.prices or prices_file()
+            self._prices = read_prices(path)
+            unknown = sorted(set(self._prices) - {*self.names(), THIS_MACHINE})
+            if unknown:
+                near = get_close_matches(unknown[0], self.names(), n=3, cutoff=0.4)
+                raise ConfigError(
+                    f"{path}: device {unknown[0]!r} is unknown; nearest: {', '.join(near)}"
+                )
+        own = self._prices.get(device.name)
+        return device if own is None else replace(device, price=own)
 
 
 def device_from(fields: Mapping[str, object], where: str) -> Device:
