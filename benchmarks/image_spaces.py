@@ -33,7 +33,7 @@ from loadsheet.adapt.art import default_art_folder
 from loadsheet.adapt.autoencoder import encode_all, to_pixels
 from loadsheet.adapt.contact_sheet import contact_sheet
 from loadsheet.adapt.denoiser import DenoiserConfig, DenoiserLoss, build_denoiser, generate
-from loadsheet.adapt.feature_distance import frechet_distance
+from loadsheet.adapt.frechet import frechet_distance
 from loadsheet.adapt.gallery import (
     Gallery,
     GalleryConfig,

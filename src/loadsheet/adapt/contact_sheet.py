@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from loadsheet.adapt.denoiser import generate
 from loadsheet.adapt.model_folder import SamplingConfig
+from loadsheet.adapt.stage_progress import OnCount, nothing
 from loadsheet.adapt.text import TextEncoder
 
 PROMPTS = (
@@ -55,6 +56,7 @@ def sample_images(
     prompts: Sequence[str],
     num_seeds: int,
     sampling: SamplingConfig,
+    on_drawn: OnCount = nothing,
 ) -> npt.NDArray[np.uint8]:
     """uint8 [prompts, seeds, H, W, 3]; seed k starts from the same noise for every prompt."""
     autoencoder, denoiser = models
@@ -73,6 +75,7 @@ def sample_images(
         pixels_BCHW = autoencoder.decode(latents).sample.float().clamp(-1, 1)
         images = ((pixels_BCHW + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
         rows.append(images.numpy())
+        on_drawn(len(rows), len(prompts))
     return np.stack(rows)
 
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from loadsheet.adapt.loop import LoopConfig, Trainer
+from loadsheet.adapt.observer import TrainingObserver
 from loadsheet.errors import AssetError, ConfigError
 
 CONFIG_NAME, WEIGHTS_NAME = "classifier.json", "classifier.safetensors"
@@ -168,13 +169,14 @@ class ClassifierLoss:
         )
 
 
-def train_classifier(
+def train_classifier(  # noqa: PLR0913  what to learn, how, where to keep it, who watches
     images: npt.NDArray[np.uint8],
     label_idx: Sequence[int],
     labels: Sequence[str],
     config: ClassifierConfig,
     loop: LoopConfig,
     folder: Path | None = None,
+    observer: TrainingObserver | None = None,
 ) -> IconClassifier:
     """A classifier of `images` (uint8 [N, H, W, 3]), where image i shows labels[label_idx[i]].
 
@@ -187,7 +189,7 @@ def train_classifier(
     loss = ClassifierLoss(
         shrunk(images, config.image_size), np.asarray(label_idx, dtype=np.int64), config
     )
-    trainer = Trainer(classifier, loss, loop)
+    trainer = Trainer(classifier, loss, loop, observer=observer)
     trainer.run(folder)
     classifier.load_state_dict(trainer.average.state_dict())
     return classifier.eval()

@@ -24,6 +24,7 @@ from loadsheet.adapt.icon_classifier import (
     train_classifier,
 )
 from loadsheet.adapt.loop import LoopConfig
+from loadsheet.adapt.observer import TrainingObserver
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,12 @@ def is_held_out(kind: JudgeKind, picture: Picture) -> bool:
 
 
 def open_judge(
-    kind: JudgeKind, gallery: Gallery, folder: Path, config: ClassifierConfig, loop: LoopConfig
+    kind: JudgeKind,
+    gallery: Gallery,
+    folder: Path,
+    config: ClassifierConfig,
+    loop: LoopConfig,
+    observer: TrainingObserver | None = None,
 ) -> IconClassifier:
     """The judge stored in `folder`, trained first when it is missing."""
     if (folder / CONFIG_NAME).exists():
@@ -68,7 +74,9 @@ def open_judge(
     labels = concept_labels(gallery)
     rows, label_idx = _labelled(gallery, labels, lambda p: is_for_training(kind, p))
     logger.info("train judge=%s images=%d labels=%d", kind, len(rows), len(labels))
-    judge = train_classifier(gallery.images[rows], label_idx, labels, config, loop, folder)
+    judge = train_classifier(
+        gallery.images[rows], label_idx, labels, config, loop, folder, observer
+    )
     judge.save(folder)
     return judge
 

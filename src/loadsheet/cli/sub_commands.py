@@ -34,7 +34,7 @@ def add_sub_commands(
     )
     for word, text in sub_commands.items():
         sub = words.add_parser(word, help=text, description=text[0].upper() + text[1:] + ".")
-        sub.module_name = f"loadsheet.cli.{command}_{word}"
+        sub.module_name = f"loadsheet.cli.{command}_{word.replace('-', '_')}"
 
 
 def _load(name: str) -> "_Module":

@@ -8,6 +8,7 @@ SUB_COMMANDS = {
     "text": "the decoder from nothing: tokenizer, training, samples, a folder that serves",
     "ablation": "one choice of the decoder measured: kv-cache, attention, mixers, jax",
     "image": "the image model from nothing: autoencoder, denoiser, a folder that serves",
+    "image-report": "an image model measured: judged, beside its training set, on a sheet",
 }
 
 

@@ -1,10 +1,12 @@
-"""Emoji art of two concepts, in the layout of the real archives."""
+"""Emoji art of two concepts in the layout of the real archives, and a tiny text encoder."""
 
 import io
 import json
 import tarfile
 
 import pytest
+import torch
+from transformers import BertConfig, BertModel, BertTokenizer
 
 from loadsheet.adapt import art, gallery
 
@@ -40,3 +42,23 @@ def art_folder(tmp_path, monkeypatch):
                 info.size = len(body)
                 tar.addfile(info, io.BytesIO(body))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory):
+    """BERT with one layer of MiniLM's width, drawn at random, and a vocabulary of a few words."""
+    folder = tmp_path_factory.mktemp("encoder")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "pear", "key", "emoji"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=384,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=40,
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return folder

@@ -3,9 +3,7 @@
 from dataclasses import replace
 
 import pytest
-import torch
 from PIL import Image
-from transformers import BertConfig, BertModel, BertTokenizer
 
 from loadsheet.adapt.image_config import TrainImageConfig
 from loadsheet.adapt.model_folder import read_model
@@ -42,26 +40,6 @@ RECIPE = {
     "sheet_prompts": ["pear", "key"],
     "sheet_seeds": 1,
 }
-
-
-@pytest.fixture(scope="module")
-def encoder_folder(tmp_path_factory):
-    """BERT with one layer of MiniLM's width, drawn at random, and a vocabulary of a few words."""
-    folder = tmp_path_factory.mktemp("encoder")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "pear", "key", "emoji"]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=384,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=40,
-    )
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
