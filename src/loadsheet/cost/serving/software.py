@@ -35,7 +35,8 @@ class TextEngine:
     devices wait `link_us` for each other before every one; `token_slots` the most tokens one
     iteration takes; `memory_share` what the engine takes of the device for weights and cache;
     `is_mixed` prefills beside decodes; `reserves_output` admits a request only when its whole
-    output has room, instead of growing until somebody must go."""
+    output has room, instead of growing until somebody must go; `eager_us` is the host's time per
+    kernel of a prompt, which no graph holds."""
 
     kernels: Software
     iteration_us: float
@@ -48,6 +49,7 @@ class TextEngine:
     memory_share: float
     link_us: float = 0.0
     reserves_output: bool = False
+    eager_us: float = 0.0
 
 
 @cache
@@ -77,6 +79,7 @@ def text_engine(name: str) -> TextEngine:
         memory_share=_number(table, "memory_share"),
         link_us=_number(table, "link_us"),
         reserves_output=_number(table, "reserves_output") > 0,
+        eager_us=_number(table, "eager_us"),
     )
 
 

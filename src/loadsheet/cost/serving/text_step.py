@@ -50,13 +50,18 @@ class TextModel:
 
 
 def step_seconds(model: TextModel, shape: TokenShape, engine: TextEngine) -> float:
-    """Every kernel and all-reduce of one pass, without the host."""
+    """Every kernel and all-reduce of one pass, without the host's work per iteration. Prompts have
+    no captured graph: a short one over many devices is as slow as the host issues its kernels."""
     kernels = step_kernels(model, shape, engine)
     walked = operators(model.component, shape, model.precision)
     device_s = sum(
         op.count * operator_seconds(sharded(op, model), model.device, kernels) for op in walked
     )
-    return device_s + exchange_seconds(model, shape, engine)
+    pass_s = device_s + exchange_seconds(model, shape, engine)
+    if shape.tokens == 1:
+        return pass_s
+    launches = sum(op.count for op in walked if op.num_bytes)
+    return max(pass_s, launches * engine.eager_us * 1e-6)
 
 
 def step_kernels(model: TextModel, shape: TokenShape, engine: TextEngine) -> Software:

@@ -7,7 +7,14 @@ import pytest
 from loadsheet.cost.operator import Operator, OpKind
 from loadsheet.cost.serving.offline_text import TextJob, largest_batch, offline_text
 from loadsheet.cost.serving.software import text_engine
-from loadsheet.cost.serving.text_step import TextModel, sharded
+from loadsheet.cost.serving.text_step import (
+    TextModel,
+    decode_shape,
+    exchange_seconds,
+    prefill_shape,
+    sharded,
+    step_seconds,
+)
 from loadsheet.errors import CapacityError, ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog
 from loadsheet.specs.catalog import Catalog
@@ -77,3 +84,28 @@ def test_a_model_that_does_not_fit_is_refused_with_the_numbers() -> None:
 def test_more_shards_than_heads_are_refused() -> None:
     with pytest.raises(ConfigError, match="tp 64 is more than the 32 heads"):
         dataclasses.replace(LLAMA, tp=64)
+
+
+def test_reserving_outputs_admits_fewer() -> None:
+    grows = dataclasses.replace(JOB, engine=dataclasses.replace(JOB.engine, reserves_output=False))
+    # a request is reserved at 2000 tokens and holds 1500 in the mean
+    assert largest_batch(grows) == pytest.approx(largest_batch(JOB) * 2000 / 1500, rel=0.02)
+
+
+def test_a_prompt_is_never_faster_than_the_host_issues_its_kernels() -> None:
+    eager = dataclasses.replace(JOB.engine, eager_us=1000.0)
+    launches = step_seconds(LLAMA, prefill_shape(2), eager) / 1e-3
+    assert launches == pytest.approx(round(launches))
+    assert launches >= 32 * 7  # layers of seven products or more
+    decode = decode_shape(LLAMA, 1, 1)
+    assert step_seconds(LLAMA, decode, eager) == step_seconds(LLAMA, decode, JOB.engine)
+
+
+def test_devices_wait_for_each_other_twice_a_layer() -> None:
+    pair = dataclasses.replace(LLAMA, tp=2)
+    calm = dataclasses.replace(JOB.engine, link_us=0.0)
+    skewed = dataclasses.replace(JOB.engine, link_us=10.0)
+    shape = decode_shape(pair, 8, 100)
+    waited_s = exchange_seconds(pair, shape, skewed) - exchange_seconds(pair, shape, calm)
+    assert waited_s == pytest.approx(2 * 32 * 10e-6)
+    assert exchange_seconds(LLAMA, shape, skewed) == 0.0
