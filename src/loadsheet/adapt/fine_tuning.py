@@ -91,7 +91,8 @@ def _save_lora(encoder: PeftModel, folder: Path, base_name: str | None) -> None:
         for name, tensor in encoder.state_dict().items()
         if "lora_" in name
     }
-    encoder.save_pretrained(str(folder), state_dict=half)
+    # peft would ask a hub whether embeddings were resized; they were not
+    encoder.save_pretrained(str(folder), state_dict=half, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # a template; the model card says more
 
 

@@ -60,6 +60,8 @@ def device_config(arguments: argparse.Namespace) -> DeviceConfig:
         image_slo=ImageSLO(deadline_s=arguments.image_slo),
         cache_dir=arguments.cache_dir,
         image_adapters=tuple(map(_adapter, arguments.image_adapter)),
+        embed=arguments.embed,
+        classify=tuple(Path(name) for name in arguments.classify.split(",") if name),
     )
 
 

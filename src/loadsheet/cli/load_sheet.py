@@ -6,7 +6,12 @@ from rich.console import Console
 from rich.table import Table
 
 from loadsheet.runtime.device_config import DeviceConfig
-from loadsheet.runtime.model_card import ImageModelCard, ModelCard, TextModelCard
+from loadsheet.runtime.model_card import (
+    EncoderModelCard,
+    ImageModelCard,
+    ModelCard,
+    TextModelCard,
+)
 from loadsheet.runtime.open_device import OpenDevice
 from loadsheet.units import format_bytes, format_seconds
 
@@ -14,6 +19,9 @@ _SAVE_PNG = (
     "import sys,json,base64;"
     "open('apple.png','wb').write(base64.b64decode(json.load(sys.stdin)['data'][0]['b64_json']))"
 )
+
+
+_SHOWN_LABELS = 4
 
 
 def print_load_sheet(console: Console, device: OpenDevice, config: DeviceConfig) -> None:
@@ -48,6 +56,13 @@ def _describe(card: ModelCard) -> tuple[str, str, str]:
     if isinstance(card, TextModelCard):
         promise = f"TTFT {format_seconds(card.slo.ttft_s)}, TPOT {format_seconds(card.slo.tpot_s)}"
         return "text", f"context {card.max_context_tokens:,} tokens", promise
+    if isinstance(card, EncoderModelCard):
+        promise = f"done in {format_seconds(card.slo.deadline_s)}"
+        if card.labels:
+            shown = ", ".join(card.labels[:_SHOWN_LABELS])
+            more = "" if len(card.labels) <= _SHOWN_LABELS else f" and {len(card.labels)} in all"
+            return "labels", f"{shown}{more}; up to {card.max_tokens} tokens", promise
+        return "embeddings", f"{card.embedding_size} numbers; {card.max_tokens} tokens", promise
     sizes = ", ".join(f"{width}x{height}" for width, height in card.sizes)
     steps = f"{sizes}; {card.default_num_steps} steps, up to {card.max_num_steps}"
     return "images", steps, f"done in {format_seconds(card.slo.deadline_s)}"
@@ -72,6 +87,9 @@ def _curl(url: str, card: ModelCard) -> str:
     if isinstance(card, ImageModelCard):
         path, tail = "images/generations", f' | python3 -c "{_SAVE_PNG}"'
         body: dict[str, object] = {"model": card.name, "prompt": "a red apple"}
+    elif isinstance(card, EncoderModelCard):
+        path, tail = ("classify" if card.labels else "embeddings"), ""
+        body = {"model": card.name, "input": "What a splendid flight!"}
     else:
         path, tail = "chat/completions", ""
         messages = [{"role": "user", "content": "Why is the sky blue?"}]

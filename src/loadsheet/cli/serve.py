@@ -33,6 +33,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="LoRA over the image model, served as MODEL:NAME; may be given again",
     )
+    parser.add_argument("--embed", metavar="MODEL", help="encoder: catalogue name or folder")
+    parser.add_argument(
+        "--classify",
+        metavar="FOLDER[,FOLDER]",
+        default="",
+        help="classifiers that `adapt text` wrote, or sentiment",
+    )
     add_server_flags(parser)
 
 
@@ -60,14 +67,17 @@ def serve_device(arguments: argparse.Namespace, config: DeviceConfig) -> None:
     """Open the device, print its load sheet and serve until a signal, then drain."""
     # the engine needs torch, seconds of start-up that no other command should pay
     start_s = time.perf_counter()
-    from loadsheet.engine.assets import resolve_model
+    from loadsheet.engine.assets import ensure_assets, resolve_model
     from loadsheet.engine.device import open_device
+    from loadsheet.engine.encoder.boarding import encoder_assets
 
     import_phase = Phase(name="import torch", seconds=time.perf_counter() - start_s)
     listen(arguments.host, arguments.port).close()  # a taken port should fail before the loading
     with asset_progress(Console(stderr=True)) as on_progress:
         for ref in filter(None, (config.text, config.image)):
             resolve_model(ref, config.cache_dir, on_progress)
+        encoders = encoder_assets(config.embed, config.classify)
+        ensure_assets(encoders, config.cache_dir, on_progress)
     console = Console()
     with console.status("loading") as status:
         device = open_device(config, lambda phase: status.update(phase))

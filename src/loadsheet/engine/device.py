@@ -10,8 +10,12 @@ import torch
 from loadsheet.cost.ledger import Ledger, LedgerLine, Owner
 from loadsheet.engine.adapter_host import TorchAdapterHost
 from loadsheet.engine.assets import ModelKind, ResolvedModel, resolve_model
+from loadsheet.engine.assets.checksum import sha256_of
+from loadsheet.engine.encoder.boarding import EncoderBoarding, ImageTextEncoder
+from loadsheet.engine.encoder.classifier_folder import FULL_WEIGHTS
 from loadsheet.engine.image.image_engine import ImageEngine
 from loadsheet.engine.image.pipeline_folder import open_pipeline
+from loadsheet.engine.image.text_encoder import MiniLMTextEncoder
 from loadsheet.engine.text.text_engine import TextEngine
 from loadsheet.engine.text.text_model import TorchTextModel
 from loadsheet.engine.text.tokenizer import FolderTokenizer
@@ -43,6 +47,7 @@ class _Boarding:
     image_limits: list[ImageLimits] = field(default_factory=list)
     text_engines: dict[str, TextEngine] = field(default_factory=dict)
     image_engines: dict[str, ImageEngine] = field(default_factory=dict)
+    text_encoders: list[ImageTextEncoder] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def time(self, name: str, start_s: float) -> None:
@@ -72,6 +77,7 @@ def _open(config: DeviceConfig, on_phase: OnPhase) -> OpenDevice:
         _board_text(boarding, _resolve(boarding, config.text, ModelKind.TEXT))
     if config.image is not None:
         _board_image(boarding, _resolve(boarding, config.image, ModelKind.IMAGE))
+    encoders = _board_encoders(boarding)
     ledger = Ledger(lines=tuple(boarding.lines))
     if config.memory_bytes is not None:
         ledger.check(config.memory_bytes)
@@ -80,8 +86,12 @@ def _open(config: DeviceConfig, on_phase: OnPhase) -> OpenDevice:
         on_phase(f"loading adapter {ref.name}")
         boarding.cards.append(adapters.load(next(iter(boarding.image_engines)), ref))
     return OpenDevice(
-        executor=TorchExecutor(boarding.text_engines, boarding.image_engines),
-        limits=DeviceLimits(text=tuple(boarding.text_limits), images=tuple(boarding.image_limits)),
+        executor=TorchExecutor(boarding.text_engines, boarding.image_engines, encoders.engines),
+        limits=DeviceLimits(
+            text=tuple(boarding.text_limits),
+            images=tuple(boarding.image_limits),
+            encoders=tuple(encoders.limits),
+        ),
         cards=tuple(boarding.cards),
         ledger=adapters.ledger,
         phases=tuple(boarding.phases),
@@ -170,8 +180,34 @@ def _board_image(boarding: _Boarding, model: ResolvedModel) -> None:
         _line(Owner.LATENTS, model.name, "", config.latent_bytes),
         _line(Owner.VAE_PEAK, model.name, f"{limits.max_batch} images", peak),
     ]
+    if isinstance(pipeline.encode, MiniLMTextEncoder):
+        weights = model.path / "text_encoder" / FULL_WEIGHTS
+        boarding.text_encoders.append(
+            ImageTextEncoder(
+                sha256=sha256_of(weights), model=pipeline.encode.model, owner=model.name
+            )
+        )
     if pipeline.note:
         boarding.notes.append(pipeline.note)
+
+
+def _board_encoders(boarding: _Boarding) -> EncoderBoarding:
+    config = boarding.config
+    encoders = EncoderBoarding(
+        placement=boarding.placement,
+        max_waiting=config.max_waiting_encodes,
+        on_phase=boarding.on_phase,
+        cache_dir=config.cache_dir,
+        loaned=tuple(boarding.text_encoders),
+    )
+    if config.embed is not None:
+        encoders.embed(config.embed)
+    for folder in config.classify:
+        encoders.classify(folder)
+    boarding.lines += encoders.lines
+    boarding.cards += encoders.cards
+    boarding.phases += encoders.phases
+    return encoders
 
 
 def _line(owner: Owner, model: str, part: str, num_bytes: int) -> LedgerLine:

@@ -4,32 +4,43 @@ import time
 from collections.abc import Mapping
 from typing import TypeVar
 
+from loadsheet.engine.encoder.encoder_engine import EncoderEngine
 from loadsheet.engine.image.image_engine import ImageEngine
 from loadsheet.engine.text.text_engine import TextEngine
 from loadsheet.errors import ExecutorError
 from loadsheet.runtime.executor import StepResult
-from loadsheet.runtime.payload import ImagePayload, Payload, TextPayload
-from loadsheet.sched.plan import StepPlan
-from loadsheet.workload.request import ImageRequest, Request, TextRequest
+from loadsheet.runtime.payload import EncodePayload, ImagePayload, Payload, TextPayload
+from loadsheet.sched.plan import EncoderBatch, StepPlan, TextBatch
+from loadsheet.workload.request import EncodeRequest, ImageRequest, Request, TextRequest
 
-Engine = TypeVar("Engine", TextEngine, ImageEngine)
+Engine = TypeVar("Engine", TextEngine, ImageEngine, EncoderEngine)
+AnyEngine = TextEngine | ImageEngine | EncoderEngine
 
 
 class TorchExecutor:
     """Sends each request and plan to the engine of its model and times the steps."""
 
-    def __init__(self, text: Mapping[str, TextEngine], images: Mapping[str, ImageEngine]) -> None:
+    def __init__(
+        self,
+        text: Mapping[str, TextEngine],
+        images: Mapping[str, ImageEngine],
+        encoders: Mapping[str, EncoderEngine] | None = None,
+    ) -> None:
         self._text = dict(text)
         self._images = dict(images)
-        self._engine_of: dict[str, TextEngine | ImageEngine] = {}
+        self._encoders = dict(encoders or {})
+        self._engine_of: dict[str, AnyEngine] = {}
 
     def admit(self, request: Request, payload: Payload) -> None:
-        engine: TextEngine | ImageEngine
+        engine: AnyEngine
         if isinstance(request, TextRequest) and isinstance(payload, TextPayload):
             engine = _find(self._text, request.model)
             engine.admit(request, payload)
         elif isinstance(request, ImageRequest) and isinstance(payload, ImagePayload):
             engine = _find(self._images, request.model)
+            engine.admit(request, payload)
+        elif isinstance(request, EncodeRequest) and isinstance(payload, EncodePayload):
+            engine = _find(self._encoders, request.model)
             engine.admit(request, payload)
         else:
             raise ExecutorError(
@@ -40,9 +51,16 @@ class TorchExecutor:
 
     def run(self, plan: StepPlan) -> StepResult:
         start_s = time.perf_counter()
-        engine = self._text.get(plan.model) or _find(self._images, plan.model)
+        engine = self._engine(plan)
         outputs = engine.run(plan)
         return StepResult(duration_s=time.perf_counter() - start_s, outputs=outputs)
+
+    def _engine(self, plan: StepPlan) -> AnyEngine:
+        if isinstance(plan.batch, TextBatch):
+            return _find(self._text, plan.model)
+        if isinstance(plan.batch, EncoderBatch):
+            return _find(self._encoders, plan.model)
+        return _find(self._images, plan.model)
 
     def release(self, request_id: str) -> None:
         engine = self._engine_of.pop(request_id, None)

@@ -10,7 +10,8 @@ from loadsheet.workload.slo import ImageSLO, TextSLO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceConfig:
-    """At least one of `text` and `image` names a model: catalogue name, folder or hub id.
+    """At least one of `text`, `image`, `embed` and `classify` names a model: catalogue name, folder
+    or hub id; classifiers are folders that `loadsheet adapt text` wrote.
 
     `image_adapters` are low-rank weights over the image model.
     `kv_bytes` holds the KV cache of the text model, `latent_bytes` the state of started images.
@@ -32,10 +33,16 @@ class DeviceConfig:
     image_slo: ImageSLO = ImageSLO()
     cache_dir: Path | None = None
     image_adapters: tuple[AdapterRef, ...] = ()
+    embed: str | None = None
+    classify: tuple[Path, ...] = ()
+    max_waiting_encodes: int = 1024
 
     def __post_init__(self) -> None:
-        if self.text is None and self.image is None:
-            raise ConfigError("no model to serve; give --text MODEL, --image MODEL or both")
+        if not (self.text or self.image or self.embed or self.classify):
+            raise ConfigError(
+                "no model to serve; give --text MODEL, --image MODEL, --embed MODEL or "
+                "--classify FOLDER"
+            )
         if self.image_adapters and self.image is None:
             raise ConfigError("--image-adapter needs the model it is over; give --image MODEL")
         if self.num_threads is not None and self.num_threads < 1:
@@ -45,6 +52,7 @@ class DeviceConfig:
             ("--latent-bytes", self.latent_bytes),
             ("--max-waiting-text", self.max_waiting_text),
             ("--max-waiting-images", self.max_waiting_images),
+            ("--max-waiting-encodes", self.max_waiting_encodes),
         ):
             if value < 1:
                 raise ConfigError(f"{flag} is {value}; give 1 or more")

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from loadsheet.workload.slo import ImageSLO, TextSLO
+from loadsheet.workload.request import RequestKind
+from loadsheet.workload.slo import EncodeSLO, ImageSLO, TextSLO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,4 +67,40 @@ class ImageModelCard:
         return self.name if self.adapter is None else self.adapter.base
 
 
-ModelCard = TextModelCard | ImageModelCard
+class EncoderCodec(Protocol):
+    """Text to token ids; the engine owns the tokenizer behind it."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Token ids with the special tokens, not cut."""
+        ...
+
+    def wrap(self, token_ids: tuple[int, ...]) -> tuple[int, ...]:
+        """Token ids of a client between the special tokens, unless they are there already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderModelCard:
+    """Embeddings, or a classifier when it has `labels`.
+
+    `group` is the scheduler's name of the encoder behind it: classifiers that only differ in their
+    heads share one, and then share batches. `max_tokens` counts the special tokens.
+    """
+
+    name: str
+    group: str
+    labels: tuple[str, ...]
+    max_tokens: int
+    embedding_size: int
+    codec: EncoderCodec
+    slo: EncodeSLO = EncodeSLO()
+
+    @property
+    def kind(self) -> RequestKind:
+        return RequestKind.CLASSIFY if self.labels else RequestKind.EMBED
+
+
+ModelCard = TextModelCard | ImageModelCard | EncoderModelCard

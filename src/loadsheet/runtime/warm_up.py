@@ -10,10 +10,15 @@ from collections.abc import Sequence
 
 from loadsheet.errors import ExecutorError
 from loadsheet.runtime.device_loop import DeviceLoop
-from loadsheet.runtime.model_card import ImageModelCard, ModelCard, TextModelCard
-from loadsheet.runtime.payload import ImagePayload, Sampling, TextPayload
-from loadsheet.runtime.update import Failed, Image, Rejected, Token, Update
-from loadsheet.workload.request import ImageRequest, TextRequest
+from loadsheet.runtime.model_card import (
+    EncoderModelCard,
+    ImageModelCard,
+    ModelCard,
+    TextModelCard,
+)
+from loadsheet.runtime.payload import EncodePayload, ImagePayload, Sampling, TextPayload
+from loadsheet.runtime.update import Encoded, Failed, Image, Rejected, Token, Update
+from loadsheet.workload.request import EncodeRequest, ImageRequest, TextRequest
 
 _OUTPUT_TOKENS = 4
 _NUM_STEPS = 2
@@ -26,8 +31,10 @@ def warm_up(loop: DeviceLoop, cards: Sequence[ModelCard]) -> None:
         updates: queue.SimpleQueue[Update] = queue.SimpleQueue()
         if isinstance(card, TextModelCard):
             _submit_text(loop, card, updates)
-        else:
+        elif isinstance(card, ImageModelCard):
             _submit_image(loop, card, updates)
+        else:
+            _submit_encode(loop, card, updates)
         _await_end(card.name, updates)
 
 
@@ -76,6 +83,21 @@ def _submit_image(
     loop.submit(request, payload, updates.put)
 
 
+def _submit_encode(
+    loop: DeviceLoop, card: EncoderModelCard, updates: "queue.SimpleQueue[Update]"
+) -> None:
+    token_ids = card.codec.encode("Warm up.")
+    request = EncodeRequest(
+        kind=card.kind,
+        request_id=f"warm-up:{card.name}",
+        model=card.group,
+        arrival_s=loop.now_s(),
+        num_tokens=len(token_ids),
+    )
+    head = card.name if card.labels else None
+    loop.submit(request, EncodePayload(token_ids=token_ids, head=head), updates.put)
+
+
 def _await_end(model: str, updates: "queue.SimpleQueue[Update]") -> None:
     while True:
         try:
@@ -86,5 +108,7 @@ def _await_end(model: str, updates: "queue.SimpleQueue[Update]") -> None:
             raise ExecutorError(f"{model} cannot run: {update.rejection.message}")
         if isinstance(update, Failed):
             raise ExecutorError(f"{model} cannot run: {update.message}")
-        if isinstance(update, Image) or (isinstance(update, Token) and update.finish_reason):
+        if isinstance(update, Image | Encoded) or (
+            isinstance(update, Token) and update.finish_reason
+        ):
             return

@@ -78,6 +78,15 @@ def _add_generation(app: FastAPI) -> None:
     async def completion(request: Request) -> Response:
         return await _service(app).completion(request)
 
+    @app.post("/v1/embeddings")
+    async def embedding(request: Request) -> Response:
+        return await _service(app).embedding(request)
+
+    @app.post("/v1/classify")
+    @app.post("/classify")
+    async def classification(request: Request) -> Response:
+        return await _service(app).classification(request)
+
     @app.post("/v1/images/generations")
     async def image(request: Request) -> Response:
         return await _service(app).image(request)

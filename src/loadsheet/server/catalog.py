@@ -5,7 +5,12 @@ from difflib import get_close_matches
 from http import HTTPStatus
 
 from loadsheet.errors import ConfigError
-from loadsheet.runtime.model_card import ImageModelCard, ModelCard, TextModelCard
+from loadsheet.runtime.model_card import (
+    EncoderModelCard,
+    ImageModelCard,
+    ModelCard,
+    TextModelCard,
+)
 from loadsheet.server.errors import ApiError, invalid
 
 
@@ -59,6 +64,25 @@ class ModelCatalog:
             raise _wrong_kind(card.name, "draws no images", served)
         return card
 
+    def embedding(self, name: str | None) -> EncoderModelCard:
+        """The named encoder, or the only one; raises ApiError for anything else."""
+        return self._encoder(name, "gives no embeddings", is_classifier=False)
+
+    def classifier(self, name: str | None) -> EncoderModelCard:
+        """The named classifier, or the only one; raises ApiError for anything else."""
+        return self._encoder(name, "has no labels", is_classifier=True)
+
+    def _encoder(self, name: str | None, what: str, *, is_classifier: bool) -> EncoderModelCard:
+        served = [
+            card
+            for card in self._cards.values()
+            if isinstance(card, EncoderModelCard) and bool(card.labels) is is_classifier
+        ]
+        card = self._named(name) if name is not None else _only(served)
+        if not isinstance(card, EncoderModelCard) or bool(card.labels) is not is_classifier:
+            raise _wrong_kind(card.name, what, served)
+        return card
+
     def describe_all(self) -> dict[str, object]:
         return {"object": "list", "data": [self._describe(card) for card in self.cards()]}
 
@@ -82,7 +106,11 @@ class ModelCatalog:
             "root": card.name,
             "parent": _parent(card),
         }
-        return public | (_text_facts(card) if isinstance(card, TextModelCard) else _facts(card))
+        if isinstance(card, TextModelCard):
+            return public | _text_facts(card)
+        if isinstance(card, EncoderModelCard):
+            return public | _encoder_facts(card)
+        return public | _facts(card)
 
 
 def _text_facts(card: TextModelCard) -> dict[str, object]:
@@ -91,6 +119,17 @@ def _text_facts(card: TextModelCard) -> dict[str, object]:
         "max_model_len": card.max_context_tokens,
         "slo": {"ttft_s": card.slo.ttft_s, "tpot_s": card.slo.tpot_s},
     }
+
+
+def _encoder_facts(card: EncoderModelCard) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "kind": str(card.kind),
+        "max_model_len": card.max_tokens,
+        "slo": {"deadline_s": card.slo.deadline_s},
+    }
+    if card.labels:
+        return facts | {"labels": list(card.labels)}
+    return facts | {"embedding_size": card.embedding_size}
 
 
 def _parent(card: ModelCard) -> str | None:

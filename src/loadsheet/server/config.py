@@ -12,6 +12,7 @@ class ServerConfig:
 
     `api_key` None means open. `default_max_output_tokens` is what a chat request gets when it names
     no limit. `max_choices` bounds the replies of one text request (prompts × n).
+    `max_inputs` bounds the texts of one request for embeddings or labels.
     `max_pending_updates` bounds what a slow reader may leave unread before its work is cancelled.
     `adapter_folder` is where clients may load adapters from; None means they may load none.
     """
@@ -19,6 +20,7 @@ class ServerConfig:
     api_key: str | None = field(default=None, repr=False)
     default_max_output_tokens: int = 1024
     max_choices: int = 64
+    max_inputs: int = 256
     max_body_bytes: int = 2**20
     body_timeout_s: float = 30.0
     max_pending_updates: int = 4096
@@ -31,6 +33,7 @@ class ServerConfig:
         for name, value in (
             ("default_max_output_tokens", self.default_max_output_tokens),
             ("max_choices", self.max_choices),
+            ("max_inputs", self.max_inputs),
             ("max_body_bytes", self.max_body_bytes),
             ("max_pending_updates", self.max_pending_updates),
         ):

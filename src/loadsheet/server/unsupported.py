@@ -78,6 +78,15 @@ IMAGES: Mapping[str, tuple[object, ...]] = {
     "svg": _NOTHING,
     "true_cfg_scale": (None, 1),
 }
+ENCODERS: Mapping[str, tuple[object, ...]] = {
+    "activation": (None, True),
+    "add_special_tokens": (None, True),
+    "messages": _NOTHING,
+    "normalize": (None, True),
+    "priority": (None, 0),
+    "softmax": (None, True),
+    "use_activation": (None, True),
+}
 
 
 def sift(

@@ -9,7 +9,13 @@ milliseconds.
 """
 
 from loadsheet.engine.assets.ensure import asset_path, ensure_assets
-from loadsheet.engine.assets.entry import DEFAULT_ASSETS, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL
+from loadsheet.engine.assets.entry import (
+    DEFAULT_ASSETS,
+    DEFAULT_CLASSIFIER,
+    DEFAULT_ENCODER,
+    DEFAULT_IMAGE_MODEL,
+    DEFAULT_TEXT_MODEL,
+)
 from loadsheet.engine.assets.model_folder import ModelKind
 from loadsheet.engine.assets.packaged_adapters import packaged_adapters, split_adapter
 from loadsheet.engine.assets.progress import AssetProgress, AssetStage, OnProgress
@@ -17,6 +23,8 @@ from loadsheet.engine.assets.resolve import ModelSource, ResolvedModel, resolve_
 
 __all__ = [
     "DEFAULT_ASSETS",
+    "DEFAULT_CLASSIFIER",
+    "DEFAULT_ENCODER",
     "DEFAULT_IMAGE_MODEL",
     "DEFAULT_TEXT_MODEL",
     "AssetProgress",

@@ -17,6 +17,8 @@ from typing import Any
 from loadsheet.errors import SpecError
 
 DEFAULT_TEXT_MODEL = "smollm2-135m-instruct"
+DEFAULT_ENCODER = "minilm-l6-v2"
+DEFAULT_CLASSIFIER = "sentiment"
 DEFAULT_IMAGE_MODEL = "emoji"
 DEFAULT_ASSETS = (DEFAULT_TEXT_MODEL, DEFAULT_IMAGE_MODEL)
 

@@ -28,12 +28,18 @@ class LoadedEncoder:
     max_tokens: int
 
 
-def load_encoder(folder: Path, placement: Placement) -> LoadedEncoder:
-    """Raises SpecError for another family of models, AssetError for files that do not fit."""
+def load_encoder(
+    folder: Path, placement: Placement, model: nn.Module | None = None
+) -> LoadedEncoder:
+    """`model` is used where these weights are in memory already.
+
+    Raises SpecError for another family of models, AssetError for files that do not fit.
+    """
     check_encoder(folder)
     # no head of any published task is used, and the pooler's weights need not be in the folder
     load = partial(AutoModel.from_pretrained, dtype=placement.dtype, add_pooling_layer=False)
-    model: nn.Module = load_module(load, folder, placement)
+    if model is None:
+        model = load_module(load, folder, placement)
     tokenizer = load_tokenizer(AutoTokenizer.from_pretrained, folder)
     positions = _count(folder, "max_position_embeddings")
     if read_json(folder / "config.json").get("model_type") != "bert":
