@@ -7,6 +7,7 @@ from loadsheet.cost.kernel.allreduce import allreduce_seconds
 from loadsheet.cost.kernel.attention import AttentionPhase, FusedShape, attention_seconds
 from loadsheet.cost.kernel.constants import is_measured
 from loadsheet.cost.kernel.gemm import GemmShape, gemm_seconds
+from loadsheet.cost.kernel.measured_range import is_covered
 from loadsheet.cost.kernel.rated_time import rated_attention_seconds, rated_product_seconds
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog
@@ -29,7 +30,9 @@ class GemmAnswerer:
         )
         rates = device.rates
         seconds = rated_product_seconds(shape, rates) if rates else gemm_seconds(shape, device)
-        return flagged({"latency_ms": seconds * 1e3}, device)
+        sizes = {"m": shape.m, "n": shape.n, "k": shape.k}
+        is_near = rates is not None or is_covered("gemm", sizes, shape.dtype)
+        return flagged({"latency_ms": seconds * 1e3}, device, is_near=is_near)
 
 
 @dataclass(slots=True)
@@ -59,7 +62,8 @@ class AttentionAnswerer:
         seconds = (
             rated_attention_seconds(shape, rates) if rates else attention_seconds(shape, device)
         )
-        return flagged({"latency_ms": seconds * 1e3}, device)
+        is_near = rates is not None or is_covered(phase, _sizes(shape), shape.kv_dtype)
+        return flagged({"latency_ms": seconds * 1e3}, device, is_near=is_near)
 
 
 @dataclass(slots=True)
@@ -69,10 +73,25 @@ class AllreduceAnswerer:
     def __call__(self, case: Case) -> Answer:
         check_fields(case, {"device", "num_devices", "bytes"})
         device = self.devices.find(text(case, "device"))
-        seconds = allreduce_seconds(whole(case, "bytes"), whole(case, "num_devices"), device)
-        return flagged({"latency_ms": seconds * 1e3}, device)
+        sizes = {"num_devices": whole(case, "num_devices"), "bytes": whole(case, "bytes")}
+        seconds = allreduce_seconds(sizes["bytes"], sizes["num_devices"], device)
+        is_near = is_covered("allreduce", sizes, "bf16")
+        return flagged({"latency_ms": seconds * 1e3}, device, is_near=is_near)
 
 
-def flagged(answer: Answer, device: Device) -> Answer:
-    """Says so when no kernel of the chip's family was ever measured."""
-    return answer if is_measured(device) else {**answer, "extrapolated": True}
+def _sizes(shape: FusedShape) -> dict[str, int]:
+    return {
+        "batch": shape.batch,
+        "tokens": shape.tokens,
+        "context": shape.context,
+        "heads": shape.heads,
+        "kv_heads": shape.kv_heads,
+        "head_dim": shape.head_dim,
+    }
+
+
+def flagged(answer: Answer, device: Device, *, is_near: bool = True) -> Answer:
+    """Says so when no kernel of the chip's family, or none of such sizes, was ever measured."""
+    if is_near and is_measured(device):
+        return answer
+    return {**answer, "extrapolated": True}

@@ -89,6 +89,23 @@ def test_a_family_without_measurements_says_so() -> None:
     assert GemmAnswerer()({**GEMM, "device": "b200-sxm-180gb"})["extrapolated"] is True
 
 
+@pytest.mark.parametrize(
+    ("answerer", "case"),
+    [
+        (GemmAnswerer(), {**GEMM, "m": 40000}),
+        (GemmAnswerer(), {**GEMM, "dtype": "nvfp4"}),
+        (GemmAnswerer(), {**GEMM, "dtype": "fp32"}),
+        (AttentionAnswerer(), {**ATTENTION, "context": 200_000}),
+        (AttentionAnswerer(), {**ATTENTION, "head_dim": 256}),
+        (AllreduceAnswerer(), {**REDUCE, "num_devices": 16}),
+    ],
+)
+def test_sizes_and_formats_that_nobody_measured_are_extrapolated(
+    answerer: Answerer, case: dict[str, object]
+) -> None:
+    assert answerer(case)["extrapolated"] is True
+
+
 def test_two_replicas_are_twice_one() -> None:
     one = OfflineTextAnswerer()({**OFFLINE, "num_devices": 1})["output_tokens_per_s"]
     two = OfflineTextAnswerer()(OFFLINE)["output_tokens_per_s"]
