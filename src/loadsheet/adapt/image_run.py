@@ -185,9 +185,15 @@ def _style_strip(run: Run, painter: Painter, art: StyleArt) -> Path:
     num_steps = painter.pipeline.default_num_steps
     images = painter.paint(concepts, num_steps, [SHEET_SEED] * len(rows))
     strips = (Strip("generated", images), Strip("real", np.asarray(art.images[rows])))
-    path = run.folder / "sheet.png"
+    path = _sheet_path(run)
     style_sheet([concept.simple_name for concept in concepts], strips).save(path)
     return path
+
+
+def _sheet_path(run: Run) -> Path:
+    folder = run.folder / "artifacts"
+    folder.mkdir(exist_ok=True)
+    return folder / "sheet.png"
 
 
 def _pictures_strip(
@@ -204,7 +210,7 @@ def _pictures_strip(
     )
     images = draw_pictures(pipeline, request, adapter)
     strips = (Strip("generated", images), Strip("given", pictures.images[:count]))
-    path = run.folder / "sheet.png"
+    path = _sheet_path(run)
     style_sheet(texts, strips).save(path)
     return path
 

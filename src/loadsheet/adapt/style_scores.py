@@ -28,8 +28,8 @@ from loadsheet.engine.image.pipeline import ImagePipeline
 class ScoreConfig:
     """How many pictures are drawn; the most common concepts come first."""
 
-    num_seen: int = 64
-    num_held_out: int = 64
+    num_seen: int = 48
+    num_held_out: int = 48
     num_diverse: int = 8
     seeds_per_prompt: int = 4
     steps_to_try: tuple[int, ...] = (2, 5, 10, 40)
