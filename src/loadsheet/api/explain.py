@@ -53,7 +53,7 @@ class LoadSheet:
             headline(shown, self.entry.model),
             phase_table(shown),
             memory_table(shown.ledger),
-            result_table(shown),
+            result_table(shown, self.entry.model),
             bill_table(shown),
         ]
         if self.before is not None:

@@ -143,8 +143,12 @@ _FACTS: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 
 
-def result_table(shown: Explanation) -> str:
-    rows = [[_FACTS[key][0], _FACTS[key][1](value)] for key, value in shown.facts.items()]
+def result_table(shown: Explanation, model: object) -> str:
+    is_video = isinstance(model, PipelineSpec) and (shown.work.frames or model.frames) > 1
+    rows = [
+        [_FACTS[key][0].replace("image", "clip" if is_video else "image"), _FACTS[key][1](value)]
+        for key, value in shown.facts.items()
+    ]
     rows.append(["whole request, expected", format_seconds(shown.seconds)])
     rows.append(["whole request, bare roofline", format_seconds(shown.bound_s)])
     return table(["result", "value"], rows)

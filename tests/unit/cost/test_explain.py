@@ -210,3 +210,13 @@ def test_only_language_models_are_split():
         explain(CATALOG.find("gpt2"), H100, of("bf16"), Work(), Stack(tp=5))
     with pytest.raises(ConfigError, match="'vlm' is unknown; choose"):
         Stack(text="vlm")
+
+
+def test_a_chip_that_was_never_measured_is_flagged():
+    flags = {
+        name: explain(
+            CATALOG.find("gpt2"), DeviceCatalog().find(name), of("bf16"), Work()
+        ).is_extrapolated
+        for name in ("h100-sxm", "mi300x")
+    }
+    assert flags == {"h100-sxm": False, "mi300x": True}
