@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from loadsheet.cli.asset_progress import asset_progress
+from loadsheet.cli.calibrated_prior import calibrated_prior
 from loadsheet.cli.device_flags import add_device_flags, add_serving_flags, device_config
 from loadsheet.cli.load_sheet import print_address, print_load_sheet
 from loadsheet.runtime.clock import MonotonicClock
@@ -18,6 +19,7 @@ from loadsheet.runtime.event_log import EventLogWriter
 from loadsheet.runtime.open_device import OpenDevice, Phase
 from loadsheet.runtime.warm_up import warm_up
 from loadsheet.sched.policies import make_scheduler
+from loadsheet.sched.step_times import small_cpu_prior
 from loadsheet.server.app import create_app
 from loadsheet.server.config import ServerConfig
 from loadsheet.server.run import listen, make_server
@@ -104,10 +106,11 @@ def serve_device(arguments: argparse.Namespace, config: DeviceConfig) -> None:
 def _start_loop(
     arguments: argparse.Namespace, config: DeviceConfig, device: OpenDevice
 ) -> tuple[DeviceLoop, EventLogWriter | None]:
-    scheduler = make_scheduler(device.limits, config.policy)
+    prior = calibrated_prior(device, config)
+    scheduler = make_scheduler(device.limits, config.policy, prior or small_cpu_prior)
     log = None
     if arguments.event_log is not None:
-        log = EventLogWriter(arguments.event_log, device.limits, config.policy)
+        log = EventLogWriter(arguments.event_log, device.limits, config.policy, prior)
     loop = DeviceLoop(
         scheduler,
         device.executor,

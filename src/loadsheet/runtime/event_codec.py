@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from loadsheet.sched.affine_prior import AffinePrior, ImagePrior, TextPrior
 from loadsheet.sched.event import Arrived, Cancelled, Event, StepFinished
 from loadsheet.sched.limits import (
     DeviceLimits,
@@ -162,4 +163,13 @@ def decode_limits(fields: Record) -> DeviceLimits:
         images=tuple(ImageLimits(**one) for one in images),
         encoders=tuple(EncoderLimits(**one) for one in fields.get("encoders", ())),
         num_lanes=fields["num_lanes"],
+    )
+
+
+def decode_prior(fields: Record | None) -> AffinePrior | None:
+    if fields is None:
+        return None
+    return AffinePrior(
+        text={name: TextPrior(**one) for name, one in fields["text"].items()},
+        images={name: ImagePrior(**one) for name, one in fields["images"].items()},
     )

@@ -1,6 +1,6 @@
 """The log of a run: what the scheduler was told and what it planned, one JSON object per line.
 
-    {"type": "header", "schema_version": 1, "policy": …, "limits": …}
+    {"type": "header", "schema_version": 1, "policy": …, "limits": …, "prior": … | null}
     {"type": "arrived" | "cancelled" | "finished" | "drained", "at_s": …, …}
     {"type": "plan", "at_s": …, "step_id": …, …}        one per call of plan() that gave a step
 
@@ -20,9 +20,11 @@ from loadsheet.runtime.event_codec import (
     Record,
     decode,
     decode_limits,
+    decode_prior,
     encode_event,
     encode_plan,
 )
+from loadsheet.sched.affine_prior import AffinePrior
 from loadsheet.sched.event import Event
 from loadsheet.sched.limits import DeviceLimits
 from loadsheet.sched.plan import StepPlan, TextBatch
@@ -33,8 +35,11 @@ _BUFFER_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogHeader:
+    """`prior` None is the plainest guess of step times."""
+
     policy: str
     limits: DeviceLimits
+    prior: AffinePrior | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +56,13 @@ class EventLogWriter:
     For one thread. Close it, or use it as a context manager: the last buffer is written then.
     """
 
-    def __init__(self, path: Path | str, limits: DeviceLimits, policy: str) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        limits: DeviceLimits,
+        policy: str,
+        prior: AffinePrior | None = None,
+    ) -> None:
         try:
             # closed by close(); the log lives as long as the loop
             self._file = Path(path).open("w", buffering=_BUFFER_BYTES, encoding="utf-8")  # noqa: SIM115
@@ -65,6 +76,7 @@ class EventLogWriter:
                 "schema_version": SCHEMA_VERSION,
                 "policy": policy,
                 "limits": asdict(limits),
+                "prior": None if prior is None else asdict(prior),
             }
         )
 
@@ -120,7 +132,11 @@ class EventLogReader:
                 f"reads {SCHEMA_VERSION}; replay it with the version that wrote it"
             )
         try:
-            return LogHeader(policy=record["policy"], limits=decode_limits(record["limits"]))
+            return LogHeader(
+                policy=record["policy"],
+                limits=decode_limits(record["limits"]),
+                prior=decode_prior(record.get("prior")),
+            )
         except (KeyError, TypeError) as error:
             raise AssetError(f"{self._path} line 1 is no header: {error}") from error
 

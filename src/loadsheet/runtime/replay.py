@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadsheet.runtime.event_codec import Drained
-from loadsheet.runtime.event_log import EventLogReader
+from loadsheet.runtime.event_log import EventLogReader, LogHeader
 from loadsheet.sched.limits import DeviceLimits
 from loadsheet.sched.plan import StepPlan, Wait
 from loadsheet.sched.policies import make_scheduler
@@ -27,11 +27,14 @@ class Mismatch:
     replayed: StepPlan | Wait | None
 
 
-def replay(path: Path | str, make: MakeScheduler = make_scheduler) -> list[Mismatch]:
-    """Every plan that differs; an empty list proves the log. Ends early where a step is missing,
+def replay(path: Path | str, make: MakeScheduler | None = None) -> list[Mismatch]:
+    """Every plan that differs; an empty list proves the log. Without `make` the scheduler is the
+    one of the log's header, its prior of step times included. Ends early where a step is missing,
     because what follows in the log then refers to a step that never ran."""
     log = EventLogReader(path)
-    scheduler = make(log.header.limits, log.header.policy)
+    scheduler = (
+        _scheduler(log.header) if make is None else make(log.header.limits, log.header.policy)
+    )
     mismatches: list[Mismatch] = []
     for entry in log:
         if isinstance(entry.what, Drained):
@@ -45,3 +48,9 @@ def replay(path: Path | str, make: MakeScheduler = make_scheduler) -> list[Misma
         else:
             scheduler.on_event(entry.what, entry.at_s)
     return mismatches
+
+
+def _scheduler(header: LogHeader) -> Scheduler:
+    if header.prior is None:
+        return make_scheduler(header.limits, header.policy)
+    return make_scheduler(header.limits, header.policy, header.prior)

@@ -9,7 +9,7 @@ from loadsheet.sched.policy import Policy
 from loadsheet.sched.round_robin import RoundRobinPolicy
 from loadsheet.sched.scheduler import Scheduler
 from loadsheet.sched.slack import SlackPolicy
-from loadsheet.sched.step_times import LearnedStepTimes
+from loadsheet.sched.step_times import LearnedStepTimes, Prior, small_cpu_prior
 
 POLICIES: dict[str, Callable[[], Policy]] = {
     "slack": SlackPolicy,
@@ -17,9 +17,12 @@ POLICIES: dict[str, Callable[[], Policy]] = {
 }
 
 
-def make_scheduler(limits: DeviceLimits, policy: str = "slack") -> Scheduler:
-    """A scheduler that learns its step times. Same limits, policy and events: same plans."""
+def make_scheduler(
+    limits: DeviceLimits, policy: str = "slack", prior: Prior = small_cpu_prior
+) -> Scheduler:
+    """A scheduler that learns its step times, beginning with `prior`. Same limits, policy, prior
+    and events: same plans."""
     if policy not in POLICIES:
         near = get_close_matches(policy, POLICIES, n=1, cutoff=0.0)
         raise ConfigError(f"no policy {policy!r}; the nearest is {near[0]!r} of {sorted(POLICIES)}")
-    return Scheduler(limits, POLICIES[policy](), LearnedStepTimes())
+    return Scheduler(limits, POLICIES[policy](), LearnedStepTimes(prior))
