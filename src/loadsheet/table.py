@@ -1,7 +1,9 @@
 """Plain text tables, aligned: nothing to import, nothing to wait for."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
+_LINE = 110  # characters
 _BIG = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -12,6 +14,15 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rule = "  ".join("─" * width for width in widths)
     drawn = [_row(line, widths) for line in lines]
     return "\n".join([drawn[0], rule, *drawn[1:]])
+
+
+def bullets(sentences: Sequence[str]) -> str:
+    """A list, broken into lines that fit beside a table."""
+    filled = (
+        wrap(line, _LINE, initial_indent="- ", subsequent_indent="  ", break_long_words=False)
+        for line in sentences
+    )
+    return "\n".join("\n".join(lines) for lines in filled)
 
 
 def amount(value: float, unit: str = "") -> str:

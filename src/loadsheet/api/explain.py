@@ -34,6 +34,7 @@ from loadsheet.specs.catalog import Entry
 from loadsheet.specs.change import Change, Value, changed
 from loadsheet.specs.decoder import DecoderSpec
 from loadsheet.specs.precision import Precision, of
+from loadsheet.table import bullets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,7 @@ class LoadSheet:
                 "Needed\n" + memory_table(self.explanation.ledger),
                 f"Held by a server that reserves {share:.0%} of the device\n"
                 + memory_table(held.ledger),
-                "\n".join(f"- {line}" for line in held.sentences()),
+                bullets(held.sentences()),
             ]
         )
 

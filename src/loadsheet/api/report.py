@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from loadsheet.cost.chart import Chart
+from loadsheet.table import bullets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +17,7 @@ class Comparison:
     numbers: dict[str, object]
 
     def table(self) -> str:
-        said = "\n".join(f"- {line}" for line in self.sentences)
-        return "\n\n".join(part for part in (self.title, self.body, said) if part)
+        return "\n\n".join([self.title, self.body, bullets(self.sentences)])
 
     def plot(self) -> Chart:
         return self.chart
