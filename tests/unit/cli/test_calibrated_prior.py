@@ -47,6 +47,7 @@ def device(**facts: str) -> OpenDevice:
         phases=(),
         facts={"device": "cpu", "dtype": "float32", "threads": "2", **facts},
         notes=(),
+        adapters={},
     )
 
 
