@@ -5,10 +5,11 @@ import json
 import sys
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import Progress
+
 from loadsheet.api.predict import answered
 from loadsheet.errors import ConfigError, LoadsheetError
-
-_PROGRESS_EVERY = 1000
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +24,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"{arguments.cases}: cannot be read ({error})") from error
     written = [line for line in lines if line.strip()]
     refused = 0
-    for number, answer in enumerate(answered(written), start=1):
-        refused += "error" in answer
-        sys.stdout.write(json.dumps(answer) + "\n")
-        if number % _PROGRESS_EVERY == 0:
-            sys.stderr.write(f"{number} of {len(written)} cases\n")
+    # the bar must not take standard output over: answers go where the user sent them
+    bar = Progress(console=Console(stderr=True), transient=True, redirect_stdout=False)
+    with bar:
+        for answer in bar.track(answered(written), len(written), description="cases"):
+            refused += "error" in answer
+            sys.stdout.write(json.dumps(answer) + "\n")
     return 1 if refused else 0
 
 

@@ -1,6 +1,8 @@
 """explain, compare, catalog and predict as a user types them."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -219,7 +221,7 @@ def test_predict_needs_a_readable_file(tmp_path):
 
 def test_explaining_imports_no_arrays():
     script = (
-        "import sys; from loadsheet.cli import explain, compare, catalog, predict;"
+        "import sys; from loadsheet.cli import explain, compare, catalog;"
         "print([m for m in ('numpy', 'torch', 'rich') if m in sys.modules])"
     )
     done = subprocess.run(
@@ -237,3 +239,15 @@ def test_tables_align():
     ]
     assert amount(1.5e12, "FLOP") == "1.5 TFLOP"
     assert amount(12) == "12"
+
+
+def test_answers_reach_a_file_while_a_terminal_shows_the_bar(tmp_path):
+    cases, answers = tmp_path / "cases.jsonl", tmp_path / "answers.jsonl"
+    cases.write_text('{"case": "nope"}\n' * 3)
+    program = f"{sys.executable} -m loadsheet.cli.predict {cases} > {answers}"
+    terminal, side = pty.openpty()
+    done = subprocess.run(["sh", "-c", program], stderr=side, check=False, timeout=60)
+    os.close(side)
+    os.close(terminal)
+    assert done.returncode == 1
+    assert len(answers.read_text().splitlines()) == 3
