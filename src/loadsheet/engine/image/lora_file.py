@@ -56,10 +56,10 @@ def lora_path(folder: Path) -> Path:
 def read_lora(folder: Path) -> LoraFile:
     """The U-Net's pairs of an adapter folder or file; AssetError or SpecError when it has none."""
     path = lora_path(folder)
-    if path.suffix != ".safetensors":
-        raise AssetError(f"{path} is no .safetensors file; pickled weights are not read")
     if not path.is_file():
         raise AssetError(f"{path} is missing")
+    if path.suffix != ".safetensors":
+        raise AssetError(f"{path} is no .safetensors file; pickled weights are not read")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})

@@ -1,7 +1,6 @@
 """Adapters as diffusers writes them: read, refused, worn, and equal to what peft computes."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,8 +164,11 @@ def test_variants_and_broken_files_are_refused(edit, tmp_path: Path) -> None:
     (tmp_path / LORA_FILE).write_bytes(b"no safetensors")
     with pytest.raises(AssetError, match="cannot be read"):
         read_lora(tmp_path)
-    shutil.rmtree(tmp_path)
+    (tmp_path / "x.bin").write_bytes(b"pickle")
     with pytest.raises(AssetError, match="pickled weights"):
+        read_lora(tmp_path / "x.bin")
+    (tmp_path / LORA_FILE).unlink()
+    with pytest.raises(AssetError, match="is missing"):
         read_lora(tmp_path)
 
 
