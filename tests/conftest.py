@@ -1,36 +1,16 @@
-"""What tests of several folders share: a tiny encoder of the BERT family, made with random weights."""
+"""What tests of several folders share: a tiny encoder of the BERT family, random weights."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "a",
-    "good",
-    "fine",
-    "great",
-    "bad",
-    "awful",
-    "poor",
-    "film",
-    "book",
-    "phone",
-    "tweet",
-    "was",
-    "the",
-    "very",
-    "not",
-    "it",
-    "is",
-    "this",
-    "and",
-]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+GOOD = ["good", "fine", "great"]
+BAD = ["bad", "awful", "poor"]
+THINGS = ["film", "book", "phone", "tweet"]
+OTHER = ["a", "was", "the", "very", "not", "it", "is", "this", "and"]
+WORDS = [*SPECIAL, *GOOD, *BAD, *THINGS, *OTHER]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 Shapes: B texts, T tokens, L labels.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,7 @@ def fine_tune(
         autocast=config.autocast,
     )
     trainer = Trainer(module, loss, loop, device=str(device), observer=observer)
+    started_cpu_s = time.process_time()
     result = trainer.run()
     parameters = list(module.parameters())
     return FittedClassifier(
@@ -139,6 +141,7 @@ def fine_tune(
         total_parameters=sum(one.numel() for one in parameters),
         num_steps=num_steps,
         seconds=result.seconds,
+        cpu_seconds=time.process_time() - started_cpu_s,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from loadsheet.adapt.classifier_scores import Probabilities
+from loadsheet.adapt.text_states import TextStates
 
 
 class TextClassifier(Protocol):
@@ -20,8 +21,9 @@ class TextClassifier(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedClassifier:
-    """`seconds` of fitting, with the reading of the data and the loading of the base left out.
-    `states_s_per_text` is what `predict` saves per text because its states are known already.
+    """`seconds` of fitting by the clock on the wall, `cpu_seconds` on all cores together; the
+    second is what another run on a busy machine gives again. Reading of the data and loading of the
+    base are left out. `known_states` is what `predict` saves per text because it remembers states.
 
     `num_steps` are optimiser steps, or iterations of L-BFGS where a convex problem is solved.
     """
@@ -31,4 +33,5 @@ class FittedClassifier:
     total_parameters: int
     num_steps: int
     seconds: float
-    states_s_per_text: float = 0.0
+    cpu_seconds: float
+    known_states: TextStates | None = None

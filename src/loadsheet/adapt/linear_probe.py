@@ -60,7 +60,7 @@ def fit_probe(
 ) -> FittedClassifier:
     """`seconds` count the encoding of the training texts at the speed measured when it was done,
     without its benefit to the next probe."""
-    started_s = time.monotonic()
+    started_s, started_cpu_s = time.monotonic(), time.process_time()
     train_ND = states.of([row.text for row in train.rows])
     labels_N = np.array([row.label for row in train.rows])
     held_out_ND = states.of([row.text for row in validation.rows])
@@ -72,14 +72,15 @@ def fit_probe(
         probe = _as_probe(regression, states.of, facts)
         fits.append((score(probe.predict_states(held_out_ND), truth_N).nll, probe, regression))
     _, best, regression = min(fits, key=lambda fit: fit[0])
-    fit_s = time.monotonic() - started_s
+    fit_s, fit_cpu_s = time.monotonic() - started_s, time.process_time() - started_cpu_s
     return FittedClassifier(
         classifier=best,
         trainable_parameters=int(best.weight_LD.size + best.bias_L.size),
         total_parameters=int(best.weight_LD.size + best.bias_L.size),
         num_steps=int(regression.n_iter_.max()),
         seconds=fit_s + states.seconds_per_text * len(train.rows),
-        states_s_per_text=states.seconds_per_text,
+        cpu_seconds=fit_cpu_s + states.cpu_s_per_text * len(train.rows),
+        known_states=states,
     )
 
 

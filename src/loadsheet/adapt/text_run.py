@@ -103,9 +103,13 @@ def _fit_and_score(
         peak = peak_bytes()
     texts = [row.text for row in plan.split.test.rows]
     truth_N = np.array([row.label for row in plan.split.test.rows])
-    started_s = time.monotonic()
+    started_s, started_cpu_s = time.monotonic(), time.process_time()
     probabilities_NL = fitted.classifier.predict(texts)
-    predict_s = (time.monotonic() - started_s) / len(texts) + fitted.states_s_per_text
+    predict_s = (time.monotonic() - started_s) / len(texts)
+    predict_cpu_s = (time.process_time() - started_cpu_s) / len(texts)
+    if fitted.known_states is not None:
+        predict_s += fitted.known_states.seconds_per_text
+        predict_cpu_s += fitted.known_states.cpu_s_per_text
     scores = score(probabilities_NL, truth_N)
     summary: dict[str, JSON] = {
         "method": config.method.value,
@@ -121,6 +125,7 @@ def _fit_and_score(
         **_cost_fields(fitted),
         "peak_memory_bytes": peak,
         "ms_per_example": 1e3 * predict_s,
+        "cpu_ms_per_example": 1e3 * predict_cpu_s,
         "temperature": _temperature(fitted.classifier, plan.split.validation),
     }
     summary["ece_scaled"] = _scaled_ece(probabilities_NL, truth_N, summary["temperature"])
@@ -144,6 +149,7 @@ def _cost_fields(fitted: FittedClassifier) -> dict[str, JSON]:
         "trainable_parameters": fitted.trainable_parameters,
         "total_parameters": fitted.total_parameters,
         "seconds": fitted.seconds,
+        "cpu_seconds": fitted.cpu_seconds,
         "num_steps": fitted.num_steps,
         "s_per_step": fitted.seconds / max(1, fitted.num_steps),
     }

@@ -14,12 +14,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from loadsheet.sched.encoder_turn import TURNS
 from loadsheet.sched.event import Arrived, Cancelled, Event, RejectReason, StepFinished
-from loadsheet.sched.limits import DeviceLimits, ImageLimits, ImageSize, TextLimits
-from loadsheet.sched.plan import ImageBatch, StepKind, StepPlan, TextBatch
+from loadsheet.sched.limits import (
+    DeviceLimits,
+    EncoderLimits,
+    ImageLimits,
+    ImageSize,
+    TextLimits,
+)
+from loadsheet.sched.plan import EncoderBatch, ImageBatch, StepKind, StepPlan, TextBatch
 from loadsheet.sched.policies import make_scheduler
-from loadsheet.workload.request import ImageRequest, Request, TextRequest
-from loadsheet.workload.slo import ImageSLO, TextSLO
+from loadsheet.workload.request import EncodeRequest, ImageRequest, Request, TextRequest
+from loadsheet.workload.slo import EncodeSLO, ImageSLO, TextSLO
 
 SIZES = (
     ImageSize(width=64, height=64, state_bytes=100),
@@ -44,6 +51,12 @@ IMAGES = {
         model="painter", sizes=SIZES, budget_bytes=400, max_batch=2, max_waiting=3, max_steps=5
     ),
     "sketcher": ImageLimits(model="sketcher", sizes=SIZES[:1], budget_bytes=99),  # fits nothing
+}
+ENCODERS = {
+    "reader": EncoderLimits(
+        model="reader", max_tokens=9, max_batch=3, max_batch_tokens=20, max_waiting=5
+    ),
+    "tuned": EncoderLimits(model="tuned", max_tokens=9, max_batch_tokens=9),
 }
 MAX_TEXT_RUN = 33  # text iterations in a row while an image waits: the patience of SLACK, plus one
 
@@ -71,7 +84,10 @@ class SchedulerMachine(RuleBasedStateMachine):
     @initialize(num_lanes=st.sampled_from([1, 1, 2]))
     def start(self, num_lanes):
         self.limits = DeviceLimits(
-            text=tuple(TEXT.values()), images=tuple(IMAGES.values()), num_lanes=num_lanes
+            text=tuple(TEXT.values()),
+            images=tuple(IMAGES.values()),
+            encoders=tuple(ENCODERS.values()),
+            num_lanes=num_lanes,
         )
         self.scheduler = make_scheduler(self.limits, self.policy)
         self.now_s = 0.0
@@ -79,6 +95,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.running: dict[int, StepPlan] = {}
         self.last_decodes: dict[str, tuple[str, ...]] = {}
         self.text_run = 0
+        self.run_without_encoder = self.run_of_encoders = 0
         self.is_draining = False
         self.history: list[tuple[float, Event | StepPlan | None]] = []
 
@@ -130,6 +147,24 @@ class SchedulerMachine(RuleBasedStateMachine):
         reason = self._arrive(request)
         if reason in (None, RejectReason.QUEUE_FULL):
             assert model == "painter" and 1 <= num_steps <= 5 and size != (1, 1)
+
+    @rule(
+        name=names,
+        model=st.sampled_from(["reader", "reader", "tuned", "nobody"]),
+        num_tokens=st.one_of(st.integers(1, 9), st.integers(0, 12)),
+        deadline=seconds,
+    )
+    def text_to_encode_arrives(self, name, model, num_tokens, deadline):
+        request = EncodeRequest(
+            request_id=name,
+            model=model,
+            arrival_s=self.now_s,
+            num_tokens=num_tokens,
+            slo=EncodeSLO(deadline_s=deadline),
+        )
+        reason = self._arrive(request)
+        if reason in (None, RejectReason.QUEUE_FULL):
+            assert model in ENCODERS and 1 <= num_tokens <= 9
 
     def _arrive(self, request):
         rejection = self._tell(Arrived(request=request))
@@ -187,7 +222,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             return
         self.scheduler.check_integrity()
         snapshot = self.scheduler.snapshot()
-        inside = [*snapshot.text, *snapshot.images]
+        inside = [*snapshot.text, *snapshot.images, *snapshot.encoders]
         assert sum(one.num_running + one.num_waiting for one in inside) == len(self.live)
         for counts in snapshot.text:
             limits = TEXT[counts.model]
@@ -200,6 +235,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         for counts in snapshot.images:
             assert counts.used_bytes <= counts.total_bytes
             assert counts.num_waiting <= IMAGES[counts.model].max_waiting
+        for counts in snapshot.encoders:
+            assert counts.num_waiting <= ENCODERS[counts.model].max_waiting
         assert {plan.step_id for plan in snapshot.lanes if plan} == set(self.running)
 
     def teardown(self):
@@ -233,7 +270,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def _work(self, request):
         if isinstance(request, TextRequest):
             return request.prompt_tokens + request.max_output_tokens
-        return request.num_steps + 2
+        return 1 if isinstance(request, EncodeRequest) else request.num_steps + 2
 
     def _is_in_step(self, name):
         return any(name in plan.request_ids() for plan in self.running.values())
@@ -260,8 +297,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert plan.predicted_s > 0
         if isinstance(plan.batch, TextBatch):
             self._check_text(plan)
+        elif isinstance(plan.batch, EncoderBatch):
+            self._check_encoder(plan)
         else:
             self._check_images(plan)
+        self._count_encoder_run(plan)
         self.running[plan.step_id] = plan
         self._count_text_run(plan)
         return plan
@@ -312,6 +352,28 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert plan.shape.num_decodes == len(running)
         assert plan.shape.decode_context_tokens == context
 
+    def _count_encoder_run(self, plan):
+        """Encoders and everything else wait for each other at most `TURNS` steps."""
+        idle = [live for name, live in self.live.items() if not self._is_in_step(name)]
+        is_encoder = isinstance(plan.batch, EncoderBatch)
+        has_text = any(isinstance(live.request, EncodeRequest) for live in idle)
+        has_other = any(isinstance(live.request, TextRequest) and live.tokens for live in idle)
+        self.run_without_encoder = 0 if is_encoder or not has_text else self.run_without_encoder + 1
+        self.run_of_encoders = self.run_of_encoders + 1 if is_encoder and has_other else 0
+        if self.limits.num_lanes == 1:
+            assert self.run_without_encoder <= TURNS, "encoders starve"
+            assert self.run_of_encoders <= TURNS, "encoders starve decodes"
+
+    def _check_encoder(self, plan):
+        limits = ENCODERS[plan.model]
+        requests = [self.live[name].request for name in plan.batch.texts]
+        longest = max(request.num_tokens for request in requests)
+        assert {request.model for request in requests} == {plan.model}
+        assert (plan.shape.batch, plan.shape.tokens) == (len(requests), longest)
+        assert len(requests) <= limits.max_batch
+        assert len(requests) * longest <= limits.max_batch_tokens
+        assert plan.kind is StepKind.ENCODE
+
     def _check_images(self, plan):
         assert isinstance(plan.batch, ImageBatch)
         lives = [self.live[item.request_id] for item in plan.batch.items]
@@ -353,6 +415,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             return True
         if isinstance(live.request, TextRequest):
             return live.tokens == live.request.max_output_tokens
+        if isinstance(live.request, EncodeRequest):
+            return bool(live.steps)
         return StepKind.VAE_DECODE in live.steps
 
 
