@@ -1,10 +1,13 @@
 """Sections about results: how to evaluate, and how adaptation fails."""
 
 import math
+from collections.abc import Mapping
 
 from loadsheet.adapt.comparison_facts import Facts, Page, best
 from loadsheet.adapt.comparison_runs import Outcome, Spread
-from loadsheet.adapt.comparison_words import number, percent, points, share
+from loadsheet.adapt.comparison_words import NOTHING, number, percent, points, share
+
+ALL_BUT = "all-but-"
 
 
 def evaluation(facts: Facts, page: Page) -> None:
@@ -38,6 +41,7 @@ def evaluation(facts: Facts, page: Page) -> None:
         "A label settles whether a text was classified rightly. A picture has no right answer:",
         "two judges trained on real icons stand in, one for the style and one for what is drawn,",
         "and a distance between distributions for the rest.",
+        _judges(facts),
         _ranks(facts),
     )
 
@@ -71,6 +75,18 @@ def _told_apart(facts: Facts) -> str:
     if gap < 0:
         ahead, gap = "Full fine-tuning", -gap
     return f"{ahead} is ahead by {points(gap)}."
+
+
+def _judges(facts: Facts) -> str:
+    """What the judges are worth on real icons that they were not shown."""
+    for one in facts.image.main.values():
+        style, concept = one.mean("judge_style_accuracy"), one.mean("judge_concept_accuracy")
+        if style is not None and concept is not None:
+            return (
+                f"On real icons they were not shown, the judges are right in {percent(style)} "
+                f"(style) and {percent(concept)} (concept)."
+            )
+    return ""
 
 
 def _ranks(facts: Facts) -> str:
@@ -142,38 +158,45 @@ def _style_bleed(facts: Facts, page: Page) -> None:
 
 
 def _domain_shift(facts: Facts, page: Page) -> None:
-    rows = []
+    cells: dict[tuple[str, str], str] = {}
     drops = []
     for (domain, method), one in sorted(facts.text.shifted.items()):
-        by_domain = one.by_name("accuracy_by_domain")
-        inside, others = _inside_and_out(domain, by_domain)
-        if inside is None or not others:
+        inside, outside = _inside_and_out(domain, one.by_name("accuracy_by_domain"))
+        if inside is None or outside is None:
             continue
-        outside = sum(others) / len(others)
         drops.append((inside - outside, domain, method))
-        rows.append(
-            [f"{domain}: {method}", percent(inside), percent(outside), percent(min(others))]
-        )
-    if not rows:
+        cells[domain, method] = f"{percent(inside)} → {percent(outside)}"
+    if not drops:
         page.gap("domain shift: no text run was trained on a single domain")
         return
     page.say(
-        "**Shift of domain and labels.** Trained on one domain, tested on it and on the others,",
-        "where texts are of another kind and labels of another balance:",
+        "**Shift of domain and labels.** Trained on one domain and tested on it → on the others",
+        "(all-but: trained on the rest and tested there → on the one left out), where texts are of",
+        "another kind and labels of another balance:",
     )
-    page.table(["trained on", "same domain", "others, mean", "others, worst"], rows)
+    methods = [name for name in facts.text.curve if any(name == method for _, method in cells)]
+    domains = sorted(
+        {domain for domain, _ in cells}, key=lambda one: (one.startswith(ALL_BUT), one)
+    )
+    page.table(
+        ["trained on", *methods],
+        [[domain, *[cells.get((domain, name), NOTHING) for name in methods]] for domain in domains],
+    )
     worst, domain, method = max(drops)
     page.say(f"The largest drop is {points(worst)}, `{method}` trained on {domain}.")
 
 
-def _inside_and_out(domain: str, by_domain: dict[str, float]) -> tuple[float | None, list[float]]:
-    """For `all-but-x` the domain left out is what is outside."""
-    left_out = domain.removeprefix("all-but-")
-    if left_out != domain:
-        inside = [value for name, value in by_domain.items() if name != left_out]
-        outside = [value for name, value in by_domain.items() if name == left_out]
-        return (sum(inside) / len(inside) if inside else None), outside
-    return by_domain.get(domain), [v for name, v in by_domain.items() if name != domain]
+def _inside_and_out(
+    domain: str, by_domain: Mapping[str, float]
+) -> tuple[float | None, float | None]:
+    """Mean accuracy on the domains that were trained on, and on the others."""
+    named = domain.removeprefix(ALL_BUT)
+    of_named = [value for name, value in by_domain.items() if name == named]
+    of_rest = [value for name, value in by_domain.items() if name != named]
+    inside, outside = (of_rest, of_named) if domain.startswith(ALL_BUT) else (of_named, of_rest)
+    if not inside or not outside:
+        return None, None
+    return sum(inside) / len(inside), sum(outside) / len(outside)
 
 
 def _confidence(facts: Facts, page: Page) -> None:

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from loadsheet.track import Run
 
+_MIN_POINTS = 4
+
 
 class TrainingObserver(Protocol):
     """Told after every optimiser step; what it does is not counted as training time."""
@@ -17,7 +19,8 @@ class TrainingObserver(Protocol):
 
 
 class RunLog:
-    """Logs the mean loss of every `every` steps, and of the last ones, to a run.
+    """Logs the mean loss of every `every` steps, and of the last ones, to a run; each step of a
+    training of no more than 4 × `every`, which would leave no curve otherwise.
 
     `prefix` keeps the stages of one run apart: "vae." makes the metric "vae.loss". `more` adds
     metrics that depend on the step, like the learning rate.
@@ -40,7 +43,8 @@ class RunLog:
 
     def on_step(self, step: int, num_steps: int, loss: float) -> None:
         self._total, self._count = self._total + loss, self._count + 1
-        if step % self._every and step != num_steps:
+        is_short = num_steps <= _MIN_POINTS * self._every
+        if not is_short and step % self._every and step != num_steps:
             return
         metrics = {"loss": self._total / self._count}
         if self._more is not None:

@@ -155,14 +155,21 @@ def test_observers_are_told_every_step_also_after_a_resume(tmp_path):
 def test_the_run_log_holds_means_and_the_last_steps(tmp_path):
     told = Told()
     with start_run(tmp_path, command="train text", name="t", config={}) as run:
-        log = RunLog(run, every=25, prefix="vae.", more=lambda step: {"lr": step / 100})
+        log = RunLog(run, every=14, prefix="vae.", more=lambda step: {"lr": step / 100})
         Trainer(make_module(), loss_fn, CONFIG, observer=Observers(told, log)).run()
     points = read_run(run.folder).metrics
     losses = [loss for _, _, loss in told.calls]
-    assert [point.step for point in points] == [25, 50, 60]
-    assert points[0].values["vae.loss"] == pytest.approx(sum(losses[:25]) / 25)
-    assert points[2].values["vae.loss"] == pytest.approx(sum(losses[50:]) / 10)
-    assert points[1].values["vae.lr"] == 0.5
+    assert [point.step for point in points] == [14, 28, 42, 56, 60]
+    assert points[0].values["vae.loss"] == pytest.approx(sum(losses[:14]) / 14)
+    assert points[-1].values["vae.loss"] == pytest.approx(sum(losses[56:]) / 4)
+    assert points[1].values["vae.lr"] == 0.28
+
+
+def test_a_short_training_logs_each_step(tmp_path):
+    with start_run(tmp_path, command="train text", name="t", config={}) as run:
+        config = replace(CONFIG, num_steps=12)
+        Trainer(make_module(), loss_fn, config, observer=RunLog(run, every=3)).run()
+    assert [point.step for point in read_run(run.folder).metrics] == list(range(1, 13))
 
 
 def test_a_device_that_is_not_there_is_refused():
