@@ -26,12 +26,16 @@ class TextShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageShape:
-    """What prices an encode, denoise or VAE step. Guidance doubles the denoiser's batch."""
+    """What prices an encode, denoise or VAE step. Guidance doubles the denoiser's batch.
+
+    An adapter adds two small products to each module that it changes.
+    """
 
     batch: int
     width: int
     height: int
     is_guided: bool
+    has_adapter: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

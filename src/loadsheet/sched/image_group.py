@@ -61,7 +61,11 @@ class ImageJob:
         """Of a step of `batch` images like this one."""
         request = self.request
         return ImageShape(
-            batch=batch, width=request.width, height=request.height, is_guided=request.is_guided
+            batch=batch,
+            width=request.width,
+            height=request.height,
+            is_guided=request.is_guided,
+            has_adapter=request.adapter is not None,
         )
 
 

@@ -144,7 +144,8 @@ class _Mean:
 
 def _bucket(kind: StepKind, model: str, shape: StepShape) -> tuple[object, ...]:
     if isinstance(shape, ImageShape):
-        return kind, model, shape.batch, shape.width, shape.height, shape.is_guided
+        size = shape.width, shape.height
+        return kind, model, shape.batch, *size, shape.is_guided, shape.has_adapter
     if isinstance(shape, EncoderShape):
         return kind, model, shape.batch.bit_length(), shape.tokens.bit_length()
     return (
