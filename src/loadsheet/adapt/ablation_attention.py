@@ -39,7 +39,7 @@ class AttentionConfig:
     num_heads: int = 4
     head_dim: int = 64
     lengths: tuple[int, ...] = (128, 256, 512, 1024, 2048, 4096)
-    repeats: int = 3
+    repeats: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,5 +34,5 @@ def write_chart(path: Path, title: str, panels: Sequence[Panel]) -> None:
         axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
-    with rc_context({"svg.hashsalt": title}):  # else the names inside are random
+    with rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}):  # small, same each time
         figure.savefig(path, metadata={"Date": None})
