@@ -1,4 +1,5 @@
-"""Only `engine`, `adapt` and `cluster` may load the heavy frameworks."""
+"""Only `engine`, `adapt`, `cluster` and the words of `train` and `adapt` may load the heavy
+frameworks: `cli.sub_commands` imports such a word when it is the one that was typed."""
 
 import json
 import subprocess
@@ -13,6 +14,7 @@ skipped = {"engine", "adapt", "cluster"}
 names = [
     info.name for info in pkgutil.walk_packages(loadsheet.__path__, "loadsheet.")
     if info.name.split(".")[1] not in skipped
+    and not info.name.startswith(("loadsheet.cli.train_", "loadsheet.cli.adapt_"))
 ]
 for name in names:
     importlib.import_module(name)
