@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from loadsheet.bench.report_data import report_data
 from loadsheet.bench.run import RunResult
-from loadsheet.bench.summary import ClassSummary, Distribution, PhaseSummary
+from loadsheet.bench.summary import ClassSummary, PhaseSummary
 from loadsheet.bench.tables import (
     INTERVALS,
     Table,
@@ -18,6 +18,7 @@ from loadsheet.bench.tables import (
     promise_text,
     with_interval,
 )
+from loadsheet.distribution import Distribution
 from loadsheet.workload.request import RequestKind
 
 _PARTS = files("loadsheet.bench").joinpath("report")

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from loadsheet.bench.record import RequestRecord
-from loadsheet.bench.summary import QUANTILES, Distribution
-from loadsheet.estimate import Estimate, interval_of, mean, quantile, resampled_quantiles
+from loadsheet.distribution import Distribution, distribution
 from loadsheet.workload.request import RequestKind
 
 Groups = list[tuple[float, ...]]  # the values of each request
@@ -27,7 +26,7 @@ def distributions(
     records: Sequence[RequestRecord], kind: RequestKind, rng: np.random.Generator
 ) -> tuple[Distribution, ...]:
     return tuple(
-        _distribution(name, groups, rng) for name, groups in latency_groups(records, kind).items()
+        distribution(name, groups, rng) for name, groups in latency_groups(records, kind).items()
     )
 
 
@@ -53,31 +52,3 @@ def _image_groups(records: Sequence[RequestRecord]) -> dict[str, Groups]:
         "time_to_image_s": [(timing.time_to_image_s,) for timing in timings],
         "first_preview_s": [(preview_s,) for preview_s in previews_s if preview_s is not None],
     }
-
-
-def _distribution(name: str, groups: Groups, rng: np.random.Generator) -> Distribution:
-    values = np.concatenate([np.asarray(group) for group in groups])
-    is_clustered = len(values) > len(groups)
-    return Distribution(
-        name=name,
-        num=len(values),
-        mean=Estimate(value=float(values.mean())) if is_clustered else mean(list(values)),
-        std=float(values.std(ddof=1)) if len(values) > 1 else 0.0,
-        minimum=float(values.min()),
-        maximum=float(values.max()),
-        quantiles={
-            label: _clustered(groups, values, q, rng) if is_clustered else quantile(list(values), q)
-            for label, q in QUANTILES.items()
-        },
-    )
-
-
-def _clustered(
-    groups: Groups, values: np.ndarray[tuple[int], np.dtype[np.float64]], q: float,
-    rng: np.random.Generator,
-) -> Estimate:  # fmt: skip
-    """Gaps of one request depend on each other, so whole requests are resampled."""
-    point = float(np.quantile(values, q))
-    if len(groups) < 2:
-        return Estimate(value=point)
-    return interval_of(resampled_quantiles(groups, q, rng), point)

@@ -4,24 +4,10 @@ from dataclasses import dataclass
 
 from loadsheet.bench.load import Window
 from loadsheet.bench.overhead import Overhead
+from loadsheet.distribution import Distribution
 from loadsheet.estimate import Estimate
 from loadsheet.workload.request import RequestKind
 from loadsheet.workload.slo import SLO
-
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distribution:
-    """One latency metric over the requests of a window; `name` is a key of metrics.DEFINITIONS."""
-
-    name: str
-    num: int
-    mean: Estimate
-    std: float
-    minimum: float
-    maximum: float
-    quantiles: dict[str, Estimate]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

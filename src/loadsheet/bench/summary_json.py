@@ -9,10 +9,10 @@ from loadsheet.bench.run import RunResult
 from loadsheet.bench.summary import (
     Attainment,
     ClassSummary,
-    Distribution,
     PhaseSummary,
     RunSummary,
 )
+from loadsheet.distribution import Distribution
 from loadsheet.estimate import Estimate
 from loadsheet.metrics import DEFINITIONS
 

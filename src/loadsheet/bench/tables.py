@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from loadsheet.bench.summary import ClassSummary, Distribution, PhaseSummary, RunSummary
+from loadsheet.bench.summary import ClassSummary, PhaseSummary, RunSummary
+from loadsheet.distribution import Distribution
 from loadsheet.estimate import Estimate
 from loadsheet.metrics import DEFINITIONS
 from loadsheet.workload.slo import SLO, TextSLO

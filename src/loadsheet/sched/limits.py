@@ -106,9 +106,10 @@ class DeviceLimits:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Every model's name, text first."""
+        """Every model's name: text, images, encoders."""
         text = tuple(one.model for one in self.text)
-        return text + tuple(one.model for one in self.images)
+        images = tuple(one.model for one in self.images)
+        return text + images + tuple(one.model for one in self.encoders)
 
     def __post_init__(self) -> None:
         _check_positive("a device", num_lanes=self.num_lanes)
