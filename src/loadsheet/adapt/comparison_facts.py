@@ -28,6 +28,9 @@ class Page:
     gaps: list[str] = field(default_factory=list)
 
     def heading(self, text: str) -> None:
+        """A section that stayed empty says so."""
+        if self.blocks and self.blocks[-1].startswith("## "):
+            self.say("These runs do not tell: see the end of the page.")
         self.blocks.append(f"## {text}")
 
     def say(self, *sentences: str) -> None:

@@ -22,6 +22,9 @@ from loadsheet.track import StoredRun
 
 TITLE = "# Adapting Transformers and diffusion models"
 
+_TRAINING = (objective, what_is_adapted, data_needed, cost_of_a_step)
+_RESULTS = (evaluation, failures, serving, passes, reuse, quality_by_steps)
+
 
 def gather(runs: Sequence[StoredRun]) -> Facts:
     """Raises ConfigError where one side has no finished run."""
@@ -32,17 +35,11 @@ def comparison_page(facts: Facts, *, figure: str | None = None) -> str:
     """Markdown; `figure` is the link to the picture of `write_figure`, if it is shown."""
     page = Page()
     _introduction(facts, page)
-    objective(facts, page)
-    what_is_adapted(facts, page)
-    data_needed(facts, page)
-    cost_of_a_step(facts, page)
+    for write in _TRAINING:
+        write(facts, page)
     convergence(facts, page, figure)
-    evaluation(facts, page)
-    failures(facts, page)
-    serving(facts, page)
-    passes(facts, page)
-    reuse(facts, page)
-    quality_by_steps(facts, page)
+    for write in _RESULTS:
+        write(facts, page)
     _limits(facts, page)
     return page.markdown()
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from loadsheet.adapt.comparison_facts import Facts, Page, best, ratio, smallest_lora
 from loadsheet.adapt.comparison_runs import Outcome
 from loadsheet.adapt.comparison_words import (
+    NOTHING,
     count,
     number,
     percent,
@@ -31,8 +32,8 @@ def objective(facts: Facts, page: Page) -> None:
         "can predict.",
     )
     falls = [
-        _fall_sentence("Full fine-tuning of the encoder", facts.text.main.get("full")),
-        _fall_sentence("Full fine-tuning of the denoiser", facts.image.main.get("full")),
+        _fall_sentence("encoder", facts.text.main.get("full"), "accuracy"),
+        _fall_sentence("denoiser", facts.image.main.get("full"), "style_score"),
     ]
     if any(falls):
         page.say(*falls, "A diffusion loss is no measure of how well a style was learnt.")
@@ -40,19 +41,16 @@ def objective(facts: Facts, page: Page) -> None:
         page.gap("how far the loss falls on either side: no full fine-tuning with logged losses")
 
 
-def _fall_sentence(name: str, outcome: Outcome | None) -> str:
+def _fall_sentence(name: str, outcome: Outcome | None, key: str) -> str:
     run = _with_losses(outcome)
-    if outcome is None or run is None:
+    reached = outcome.mean(key) if outcome is not None else None
+    if run is None or reached is None:
         return ""
-    losses = _losses(run)
-    first, last = losses[0][1], _tail_mean(losses)
-    result = outcome.mean("accuracy"), outcome.mean("style_score")
-    reached = f"accuracy {percent(result[0])}" if result[0] is not None else ""
-    if result[1] is not None:
-        reached = f"style score {percent(result[1])}"
+    first, last = _ends(_losses(run))
+    change = f"{percent(abs(1 - last / first))} {'lower' if last < first else 'higher'}"
     return (
-        f"{name} took the training loss from {number(first)} to {number(last)} "
-        f"({percent(1 - last / first)} lower) and reached {reached}."
+        f"Full fine-tuning of the {name} took the training loss from {number(first)} to "
+        f"{number(last)} ({change}) and reached {key.replace('_', ' ')} {percent(reached)}."
     )
 
 
@@ -63,7 +61,7 @@ def what_is_adapted(facts: Facts, page: Page) -> None:
             [
                 one.method,
                 count(one.mean("trainable_parameters")),
-                _share_of_all(one),
+                _share_of_all(one, side),
                 size(one.mean("shipped_bytes")),
                 share(one.spread(key)),
             ]
@@ -79,15 +77,20 @@ def what_is_adapted(facts: Facts, page: Page) -> None:
             page.gap(f"what LoRA saves on the {name}: needs a run of lora and of full")
         else:
             page.say(
-                f"On the {name} `{lora.method}` trains {_share_of_all(lora)} of the parameters and",
-                f"ships {size(lora.mean('shipped_bytes'))}, {times(shipped)} less than full",
-                "fine-tuning.",
+                f"On the {name} `{lora.method}` trains {_share_of_all(lora, side)} of the",
+                f"parameters and ships {size(lora.mean('shipped_bytes'))}, {times(shipped)} less",
+                "than full fine-tuning.",
             )
 
 
-def _share_of_all(outcome: Outcome) -> str:
+def _share_of_all(outcome: Outcome, main: Mapping[str, Outcome]) -> str:
+    """Of the model that answers: a probe rests on a whole encoder, TF-IDF on none."""
     trained, total = outcome.mean("trainable_parameters"), outcome.mean("total_parameters")
-    return percent(trained / total) if trained is not None and total else "–"
+    if outcome.method == "probe":
+        total = max((one.mean("total_parameters") or 0 for one in main.values()), default=None)
+    if trained is None or not total or outcome.method == "tfidf":
+        return NOTHING
+    return percent(trained / total)
 
 
 def data_needed(facts: Facts, page: Page) -> None:
@@ -153,8 +156,9 @@ def cost_of_a_step(facts: Facts, page: Page) -> None:
     page.table(["measured", "per step", "steps", "training", "peak memory"], rows)
     page.say(
         "Backward multiplies every matrix twice, once for its input and once for its weight. LoRA",
-        "leaves out the second product for the frozen weights: by count its step cannot cost less",
-        "than two thirds of a full one, however few parameters it trains.",
+        "leaves out the second product for the frozen weights, so in FLOPs its step cannot fall",
+        "below two thirds of a full one, however few parameters it trains; in time it also saves",
+        "the optimiser's passes over the weights that it does not change.",
     )
     for name, main in (("encoder", facts.text.main), ("denoiser", facts.image.main)):
         lora = smallest_lora(main.values())
@@ -178,15 +182,10 @@ def convergence(facts: Facts, page: Page, figure: str | None) -> None:
             if run is None:
                 continue
             losses = _losses(run)
-            rows.append(
-                [
-                    f"{side}: {one.method}",
-                    number(losses[0][1]),
-                    number(_tail_mean(losses)),
-                    str(_settled_at(losses)),
-                    str(losses[-1][0]),
-                ]
-            )
+            ends = map(number, _ends(losses))
+            settled = _settled_at(losses)
+            cells = (NOTHING if settled is None else str(settled), str(losses[-1][0]))
+            rows.append([f"{side}: {one.method}", *ends, *cells])
     if not rows:
         page.gap("loss against steps: no run logged its loss")
         return
@@ -211,13 +210,16 @@ def _losses(run: StoredRun) -> list[tuple[int, float]]:
     return [(point.step, point.values["loss"]) for point in run.series("loss")]
 
 
-def _tail_mean(losses: list[tuple[int, float]]) -> float:
-    """Of the last quarter: single values of a diffusion loss jump."""
+def _ends(losses: list[tuple[int, float]]) -> tuple[float, float]:
+    """The first value, and the mean of the last quarter: single losses of a denoiser jump."""
     tail = [loss for _, loss in losses[-max(1, len(losses) // 4) :]]
-    return sum(tail) / len(tail)
+    return losses[0][1], sum(tail) / len(tail)
 
 
-def _settled_at(losses: list[tuple[int, float]]) -> int:
-    """The first step whose loss has made 90 % of the fall from the first to the last ones."""
-    goal = losses[0][1] - _SETTLED * (losses[0][1] - _tail_mean(losses))
-    return next((step for step, loss in losses if loss <= goal), losses[-1][0])
+def _settled_at(losses: list[tuple[int, float]]) -> int | None:
+    """The first step whose loss has made 90 % of the fall; None where the loss did not fall."""
+    first, last = _ends(losses)
+    if last >= first:
+        return None
+    goal = first - _SETTLED * (first - last)
+    return next(step for step, loss in losses if loss <= goal)

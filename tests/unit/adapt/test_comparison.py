@@ -193,6 +193,7 @@ def test_what_no_run_shows_is_listed_and_not_claimed(tmp_path):
     for gap in ("learning curve", "LoRA saves on the encoder", "domain shift", "style bleed"):
         assert gap in limits
     assert "None" not in page
+    assert "## Data needed\n\nThese runs do not tell" in page
     assert "nan" not in page.lower().split()
 
 
