@@ -170,6 +170,7 @@ def _encoded(
 def _marks(judges: StyleJudges) -> dict[str, JSON]:
     return {
         "judge_style_accuracy": judges.style_accuracy,
+        "judge_style_recall": dict(judges.style_recall),
         "judge_concept_accuracy": judges.concept_accuracy,
     }
 

@@ -7,7 +7,7 @@ features are what distances are measured in.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class StyleJudges:
     style: IconClassifier
     concept: IconClassifier
     style_accuracy: float
+    style_recall: Mapping[str, float]
     concept_accuracy: float
 
 
@@ -60,6 +61,9 @@ def open_style_judges(
         style=style,
         concept=concept,
         style_accuracy=_mark(style, _style_lesson(arts, unseen=True)),
+        style_recall={
+            art.style.key: _mark(style, _style_lesson([art], unseen=True)) for art in arts
+        },
         concept_accuracy=_mark(concept, _concept_lesson(arts, unseen=True)),
     )
 

@@ -28,12 +28,12 @@ from loadsheet.engine.image.pipeline import ImagePipeline
 class ScoreConfig:
     """How many pictures are drawn; the most common concepts come first."""
 
-    num_seen: int = 48
-    num_held_out: int = 48
-    num_diverse: int = 8
+    num_seen: int = 32
+    num_held_out: int = 32
+    num_diverse: int = 6
     seeds_per_prompt: int = 4
-    steps_to_try: tuple[int, ...] = (2, 5, 10, 40)
-    num_at_each: int = 32
+    steps_to_try: tuple[int, ...] = (2, 5, 10)
+    num_at_each: int = 24
     seed: int = 1000
 
 
