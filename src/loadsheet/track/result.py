@@ -44,15 +44,15 @@ class _Kind:
 _KINDS = {
     "adapt text": _Kind(
         task="text-classification",
-        dataset="human-rated sentiment, {train_domain}, {num_train_examples} examples",
-        model="MiniLM-L6, {method}",
+        dataset="{data}, trained on {train_domain}, {num_train_examples} texts",
+        model="{method} on {base}",
         metrics=("accuracy", "macro_f1"),
         keys=("method", "train_domain", "num_train_examples"),
     ),
     "adapt image": _Kind(
         task="text-to-image",
         dataset="emoji in the style {style}, {num_steps} steps",
-        model="our base, {method}",
+        model="{method} on {base}",
         metrics=("style_score", "concept_accuracy_held_out", "fid_like"),
         keys=("method", "style", "num_steps"),
     ),
@@ -68,17 +68,17 @@ _KINDS = {
 
 def results_of(runs: Sequence[StoredRun]) -> tuple[Result, ...]:
     """Of finished runs; runs that differ in nothing but the seed are one result."""
-    groups: dict[tuple[JSON, ...], list[StoredRun]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
     for run in runs:
         if run.status == "finished" and run.command in _KINDS:
-            keys = _KINDS[run.command].keys
-            groups[(run.command, *(str(run.summary.get(key, "")) for key in keys))].append(run)
+            words = _words(run, _KINDS[run.command].keys)
+            groups[(run.command, *words.values())].append(run)
     return tuple(result for group in groups.values() for result in _results(group))
 
 
 def _results(runs: Sequence[StoredRun]) -> list[Result]:
     kind = _KINDS[runs[0].command]
-    words = defaultdict(str, {key: _word(runs[0].summary.get(key)) for key in kind.keys})
+    words = _words(runs[0], kind.keys)
     found = []
     for metric in kind.metrics:
         values = [number for run in runs if (number := run.number(metric)) is not None]
@@ -103,6 +103,18 @@ def _spread(values: Sequence[float]) -> Estimate:
     if len(values) == 1:
         return Estimate(value=values[0])
     return Estimate(value=mean(values).value, low=min(values), high=max(values))
+
+
+def _words(run: StoredRun, keys: Sequence[str]) -> dict[str, str]:
+    """What fills the braces: of the summary, then base and data of the settings."""
+    data = run.config.get("data")
+    table = data if isinstance(data, Mapping) else {}
+    named = {"base": run.config.get("base"), "data": table.get("file") or table.get("package")}
+    words = {key: _word(value) for key, value in named.items()}
+    words |= {key: _word(run.summary.get(key)) for key in keys}
+    if words.get("method") == "tfidf":
+        words["base"] = "words"
+    return words
 
 
 def _word(value: JSON) -> str:

@@ -11,9 +11,8 @@ def markdown_results(results: Sequence[Result]) -> str:
     """One table per task; a published number carries its paper and what keeps it from ours."""
     parts = []
     for task in sorted({result.task for result in results}):
-        rows = sorted(
-            (result for result in results if result.task == task), key=lambda r: not r.is_ours
-        )
+        own = [result for result in results if result.task == task]
+        rows = sorted(own, key=lambda r: (not r.is_ours, r.dataset, r.metric, r.model))
         parts.append("\n".join([f"### {task}\n", _HEAD, *map(_row, rows)]))
     return "\n\n".join(parts) + "\n"
 
@@ -39,7 +38,8 @@ def _value(result: Result) -> str:
 
 def _source(result: Result) -> str:
     if result.is_ours:
-        return f"measured: {result.source}"
+        first, *others = result.source.split(", ")
+        return f"measured: {first}" + (f" and {len(others)} more" if others else "")
     is_arxiv = result.source.replace(".", "").isdigit()
     paper = f"arXiv:{result.source}" if is_arxiv else result.source
     return f"published: {paper}; {result.note}" if result.note else f"published: {paper}"

@@ -24,9 +24,10 @@ def folder(tmp_path):
             "accuracy": accuracy,
             "macro_f1": accuracy - 0.01,
         }
-        with start_run(tmp_path, command="adapt text", name=f"lora-{seed}", config={}) as run:
+        config = {"base": "minilm", "data": {"package": "rated"}, "seed": seed}
+        with start_run(tmp_path, command="adapt text", name=f"lora-{seed}", config=config) as run:
             run.summary(summary)
-    with start_run(tmp_path, command="adapt image", name="full", config={}) as run:
+    with start_run(tmp_path, command="adapt image", name="full", config={"base": "emoji"}) as run:
         run.summary({"method": "full", "style": "bold", "num_steps": 300, "style_score": 0.9})
     return tmp_path
 
@@ -34,12 +35,20 @@ def folder(tmp_path):
 def test_seeds_are_one_result_with_their_spread(folder):
     results = {(r.model, r.metric): r for r in results_of(read_runs(folder))}
     assert len(results) == 3
-    accuracy = results["MiniLM-L6, lora", "accuracy"]
+    accuracy = results["lora on minilm", "accuracy"]
     assert accuracy.value.value == pytest.approx((0.80 + 0.83 + 0.82) / 3)
     assert (accuracy.value.low, accuracy.value.high) == (0.80, 0.83)
     assert accuracy.num_seeds == 3
-    assert accuracy.dataset == "human-rated sentiment, movie, 4 000 examples"
-    assert results["our base, full", "style_score"].dataset == "emoji in the style bold, 300 steps"
+    assert accuracy.dataset == "rated, trained on movie, 4 000 texts"
+    assert results["full on emoji", "style_score"].dataset == "emoji in the style bold, 300 steps"
+
+
+def test_a_baseline_without_an_encoder_and_data_of_ones_own(tmp_path):
+    config = {"base": "minilm", "data": {"file": "my.csv"}}
+    with start_run(tmp_path, command="adapt text", name="t", config=config) as run:
+        run.summary({"method": "tfidf", "train_domain": "all", "accuracy": 0.7})
+    (result,) = results_of(read_runs(tmp_path))
+    assert (result.model, result.dataset) == ("tfidf on words", "my.csv, trained on all, ? texts")
 
 
 def test_unfinished_runs_are_no_results(tmp_path):
@@ -63,7 +72,7 @@ def test_the_table_keeps_measured_and_published_apart(folder):
     rows = [line for line in text.splitlines() if line.startswith("| ") and "| value |" not in line]
     assert all(("measured: " in row) != ("published: " in row) for row in rows)
     assert any("BERT-base" in row and "arXiv:1810.04805" in row for row in rows)
-    assert any("0.8167 (0.8 to 0.83) | 3 |" in row for row in rows)
+    assert any("0.8167 (0.8 to 0.83) | 3 |" in row and "lora-0 and 2 more" in row for row in rows)
     assert {row.count("|") for row in rows} == {7}
 
 
