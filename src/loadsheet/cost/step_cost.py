@@ -10,9 +10,11 @@ call is a look-up and an affine function, so that simulators and schedulers can 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from loadsheet.cost.components import operators
 from loadsheet.cost.serving.decode_curve import DecodeSegment
 from loadsheet.cost.serving.image_step import ImageModel, image_step_seconds
 from loadsheet.cost.serving.iteration_cost import IterationCost
+from loadsheet.cost.serving.offline_image import pass_seconds
 from loadsheet.cost.serving.software import (
     ImageSoftware,
     TextEngine,
@@ -22,13 +24,15 @@ from loadsheet.cost.serving.software import (
     text_engine,
 )
 from loadsheet.cost.serving.text_step import TextModel
-from loadsheet.cost.step_shape import ImageShape, StepKind, StepShape, TextShape
+from loadsheet.cost.shape import Logits, TokenShape
+from loadsheet.cost.step_shape import EncoderShape, ImageShape, StepKind, StepShape, TextShape
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.device import Device
 from loadsheet.specs.catalog import Entry
 from loadsheet.specs.decoder import DecoderSpec, GroupedAttention
 from loadsheet.specs.pipeline import Component, PipelineSpec, Role
 from loadsheet.specs.precision import Precision
+from loadsheet.specs.spec import EncoderSpec
 
 _CONTEXTS = (1, 256, 1024, 4096, 16384, 65536, 262144)
 
@@ -80,7 +84,32 @@ class ImageStepCost:
         return self._priced[key]
 
 
-StepCost = TextStepCost | ImageStepCost
+class EncoderStepCost:
+    """One pass of an encoder over padded texts, exact for every batch and length."""
+
+    __slots__ = ("_component", "_device", "_precision", "_priced", "_software")
+
+    def __init__(self, entry: Entry, device: Device, how: "Setup") -> None:
+        (self._component,) = entry.components()
+        self._device = device
+        self._precision = how.precision
+        self._software = image_software_on(device, how)
+        self._priced: dict[EncoderShape, float] = {}
+
+    def seconds(self, kind: StepKind, shape: StepShape) -> float:
+        if kind is not StepKind.ENCODE or not isinstance(shape, EncoderShape):
+            raise ConfigError(f"{self._component.name} encodes texts; it runs no {kind} step")
+        if shape not in self._priced:
+            texts = TokenShape(
+                tokens=shape.tokens, context=shape.tokens, batch=shape.batch, logits=Logits.NONE
+            )
+            walked = operators(self._component, texts, self._precision)
+            pass_s = pass_seconds(walked, self._device, self._software)
+            self._priced[shape] = pass_s + self._software.step_us * 1e-6
+        return self._priced[shape]
+
+
+StepCost = TextStepCost | ImageStepCost | EncoderStepCost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +125,18 @@ class Setup:
 
 
 def step_cost(entry: Entry, device: Device, setup: Setup | None = None) -> StepCost:
-    """Raises ConfigError for a model that is neither a decoder nor an image pipeline."""
+    """Raises ConfigError for a model that is neither a decoder, an encoder nor a pipeline."""
     how = setup or Setup()
     if isinstance(entry.model, PipelineSpec):
         software = image_software_on(device, how)
         dtype = how.precision.weights
         return ImageStepCost(ImageModel(entry=entry, device=device, dtype=dtype, software=software))
+    if isinstance(entry.model, EncoderSpec):
+        return EncoderStepCost(entry, device, how)
     if not isinstance(entry.model, DecoderSpec):
-        raise ConfigError(f"{entry.name} is a bare {entry.kind}; steps run decoders and pipelines")
+        raise ConfigError(
+            f"{entry.name} is a bare {entry.kind}; steps run decoders, encoders and pipelines"
+        )
     (component,) = entry.components()
     model = TextModel(component=component, device=device, precision=how.precision, tp=how.tp)
     return TextStepCost(model, text_engine_on(device, how))

@@ -9,7 +9,7 @@ from loadsheet.cost.serving.offline_text import decode_seconds
 from loadsheet.cost.serving.software import text_engine
 from loadsheet.cost.serving.text_step import TextModel
 from loadsheet.cost.step_cost import Setup, StepCosts, TextStepCost, decode_segment, step_cost
-from loadsheet.cost.step_shape import ImageShape, StepKind, TextShape
+from loadsheet.cost.step_shape import EncoderShape, ImageShape, StepKind, TextShape
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog
 from loadsheet.specs.catalog import Catalog
@@ -18,6 +18,7 @@ from loadsheet.specs.precision import of
 H100 = DeviceCatalog().find("h100-sxm-80gb")
 LLAMA = Catalog().find("llama-3.1-8b")
 SD15 = Catalog().find("sd-1.5")
+BERT = Catalog().find("bert-base")
 PICTURE = ImageShape(batch=2, width=512, height=512, is_guided=True)
 
 
@@ -169,5 +170,19 @@ def test_steps_of_the_other_kind_are_refused() -> None:
         )
     with pytest.raises(ConfigError, match="batch of 0"):
         priced().decode_segment(0)
-    with pytest.raises(ConfigError, match="encoder"):
-        step_cost(Catalog().find("bert-base"), H100)
+    with pytest.raises(ConfigError, match="bare vae"):
+        step_cost(Catalog().find("vae-kl-f8"), H100)
+    with pytest.raises(ConfigError, match="it runs no denoise step"):
+        step_cost(BERT, H100).seconds(StepKind.DENOISE, PICTURE)
+
+
+def test_an_encoder_step_is_its_operators_and_the_loop() -> None:
+    """At 512 texts of 512 tokens products dominate: 2 FLOPs per weight of the layers and token."""
+    cost = step_cost(BERT, H100)
+    big = cost.seconds(StepKind.ENCODE, EncoderShape(batch=512, tokens=512))
+    layers = 12 * (4 * 768 * 768 + 2 * 768 * 3072)
+    least_s = 2 * layers * 512 * 512 / H100.flops_per_s("bf16")
+    assert least_s < big < 4 * least_s
+    small = cost.seconds(StepKind.ENCODE, EncoderShape(batch=1, tokens=16))
+    assert 1e-4 < small < 2e-3  # launches and the loop
+    assert small < cost.seconds(StepKind.ENCODE, EncoderShape(batch=8, tokens=16)) < 8 * small
