@@ -1,0 +1,1 @@
+"""From traffic and devices to a plan: which model where, how many, at what cost."""
