@@ -125,18 +125,21 @@ def image_side(runs: Sequence[StoredRun]) -> ImageSide:
 
 
 def _outcomes(runs: Sequence[StoredRun], command: str) -> tuple[Outcome, ...]:
-    """Finished runs of one command, grouped by their settings without the seed, oldest first."""
-    groups: dict[str, list[StoredRun]] = defaultdict(list)
+    """Finished runs of one command, grouped by their settings without the seed, oldest first.
+
+    Of several with the same seed the last one counts: a repetition is no further draw.
+    """
+    groups: dict[str, dict[str, StoredRun]] = defaultdict(dict)
     for run in sorted(runs, key=lambda one: one.started_at):
         if run.command == command and run.status == "finished":
             settings = {key: value for key, value in run.config.items() if key != "seed"}
             told = {key: run.summary.get(key) for key in _TOLD_APART_BY}
-            groups[encode({**settings, **told})].append(run)
+            groups[encode({**settings, **told})][str(run.config.get("seed", run.id))] = run
     if not groups:
         raise ConfigError(f"no finished run of `{command}`; run it, or name its folder with --runs")
     return tuple(
-        Outcome(method=str(group[0].summary.get("method", "?")), runs=tuple(group))
-        for group in groups.values()
+        Outcome(method=str(runs[0].summary.get("method", "?")), runs=runs)
+        for runs in (tuple(by_seed.values()) for by_seed in groups.values())
     )
 
 

@@ -67,13 +67,16 @@ _KINDS = {
 
 
 def results_of(runs: Sequence[StoredRun]) -> tuple[Result, ...]:
-    """Of finished runs; runs that differ in nothing but the seed are one result."""
-    groups: dict[tuple[str, ...], list[StoredRun]] = defaultdict(list)
-    for run in runs:
+    """Of finished runs; those that differ in nothing but the seed are one result, and of several
+    with the same seed the last one counts."""
+    groups: dict[tuple[str, ...], dict[str, StoredRun]] = defaultdict(dict)
+    for run in sorted(runs, key=lambda one: one.started_at):
         if run.status == "finished" and run.command in _KINDS:
             words = _words(run, _KINDS[run.command].keys)
-            groups[(run.command, *words.values())].append(run)
-    return tuple(result for group in groups.values() for result in _results(group))
+            groups[(run.command, *words.values())][str(run.config.get("seed", run.id))] = run
+    return tuple(
+        result for by_seed in groups.values() for result in _results(tuple(by_seed.values()))
+    )
 
 
 def _results(runs: Sequence[StoredRun]) -> list[Result]:

@@ -184,6 +184,12 @@ def test_another_number_gives_another_page(folder, page):
     assert comparison_page(gather(read_runs(folder))) != page
 
 
+def test_a_repeated_seed_is_no_further_draw(folder):
+    store(folder, "adapt text", text_summary("lora", 1, accuracy=0.90))
+    spread = text_side(read_runs(folder)).main["lora"].spread("accuracy")
+    assert (spread.low, spread.high, spread.num) == (0.84, 0.90, 2)
+
+
 def test_what_no_run_shows_is_listed_and_not_claimed(tmp_path):
     bare = {"method": "probe", "seed": 0, "train_domain": "all", "num_train_examples": 10}
     store(tmp_path, "adapt text", {**bare, "num_steps": 0, "accuracy": 0.5})
