@@ -51,10 +51,10 @@ def _body(method: str, summary: Mapping[str, JSON]) -> list[str]:
         f"Classifies text as {', '.join(map(str, labels))}: {_HOW[method]}.",
         "",
         f"Trained on {summary['num_train_examples']} texts of `{summary['train_domain']}` in "
-        f"{_number(summary, 'seconds'):.0f} s, {summary['num_steps']} steps, seed "
+        f"{_number(summary, 'cpu_seconds'):.0f} core-seconds, {summary['num_steps']} steps, seed "
         f"{summary['seed']}; {amount(_number(summary, 'trainable_parameters'))} parameters learnt. "
-        f"Scores are on {summary['num_test_examples']} texts that share no source, no duplicate "
-        "and no run of eight words with the training texts.",
+        f"Scores are on {summary['num_test_examples']} texts apart from the training texts: no "
+        "duplicate, no run of eight words and, where the data names one, no source in common.",
         "",
         "| test texts | accuracy |",
         "|---|---|",
@@ -64,8 +64,8 @@ def _body(method: str, summary: Mapping[str, JSON]) -> list[str]:
         f"Expected calibration error {_number(summary, 'ece'):.3f}; dividing the logits by "
         f"{_number(summary, 'temperature'):.2f} makes it {_number(summary, 'ece_scaled'):.3f}.",
         "",
-        "Serve it: `loadsheet serve --classify FOLDER`. Confidence means less on texts unlike the "
-        "ones above, and a text without the question asked still gets one of the labels.",
+        "Serve it: `loadsheet serve --classify FOLDER`. Confidence means less on texts unlike "
+        "these, and a text that is none of the labels still gets one.",
     ]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from loadsheet.engine.image.component import read_json
@@ -89,7 +89,7 @@ def read_facts(folder: Path) -> ClassifierFacts:
 
 def write_head(folder: Path, head: Head) -> None:
     tensors = {"weight": head.weight_LD.float().cpu(), "bias": head.bias_L.float().cpu()}
-    save_file(tensors, folder / HEAD, metadata={"format": "pt"})
+    (folder / HEAD).write_bytes(save(tensors, metadata={"format": "pt"}))
 
 
 def read_head(folder: Path, num_labels: int, hidden_size: int) -> Head:
