@@ -1,6 +1,6 @@
 """Every command that a document shows works, against a real server with the default models.
 
-```sh       each line runs; `make` targets and servers are checked without starting them
+```sh       each line runs; `make` targets, servers and trainings are checked, not started
 ```python   the block runs as a program
 """
 
@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/guide/*.md"))]
 ADDRESS = "http://127.0.0.1:8000"
 SERVERS = {"up", "serve"}
+TRAININGS = (["loadsheet", "adapt", "image"],)
 ELSEWHERE = {"git", "cd", "pip", "podman", "docker", "apt-get", "aiperf", "guidellm"}
 # … need a network, another folder or an environment of their own
 
@@ -57,6 +58,8 @@ def check(command: str, folder: Path) -> None:
     if words[0] == "make":
         subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
     elif words[0] == "loadsheet" and words[1] in SERVERS:
+        parse(words[1:])
+    elif words[:3] in TRAININGS:
         parse(words[1:])
     elif words[:2] == ["python", "-m"]:
         check_flags(words)
