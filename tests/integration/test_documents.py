@@ -57,9 +57,7 @@ def check(command: str, folder: Path) -> None:
     words = shlex.split(command, comments=True)
     if words[0] == "make":
         subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
-    elif words[0] == "loadsheet" and words[1] in SERVERS:
-        parse(words[1:])
-    elif words[:3] in TRAININGS:
+    elif (words[0] == "loadsheet" and words[1] in SERVERS) or words[:3] in TRAININGS:
         parse(words[1:])
     elif words[:2] == ["python", "-m"]:
         check_flags(words)
