@@ -14,7 +14,7 @@ from loadsheet.track import StoredRun
 from loadsheet.track.json_value import encode
 
 ALL_DOMAINS = "all"
-_TOLD_APART_BY = ("method", "train_domain", "num_train_examples", "style", "num_steps")
+_TOLD_APART_BY = ("method", "train_domain", "num_train_examples", "style")
 TEXT_METHODS = ("tfidf", "probe", "lora", "full", "scratch")
 
 

@@ -1,6 +1,7 @@
 """Sections about training: objective, what is adapted, data, cost of a step, convergence."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from loadsheet.adapt.comparison_facts import Facts, Page, best, ratio, smallest_lora
 from loadsheet.adapt.comparison_runs import Outcome
@@ -115,12 +116,11 @@ def _accuracy(outcome: Outcome | None) -> str:
 
 def _enough(method: str, by_num: Mapping[int, Outcome]) -> str:
     known = {num: mean for num, one in by_num.items() if (mean := one.mean("accuracy")) is not None}
-    top = max(known.values())
+    top, most = max(known.values()), max(known)
     enough = min(num for num, mean in known.items() if mean >= top - _NEAR)
-    return (
-        f"`{method}` is within one point of its best ({percent(top)}) with {enough} of "
-        f"{max(known)} texts."
-    )
+    if enough == most:
+        return f"`{method}` has not had enough: it still gains with the last of {most} texts."
+    return f"`{method}` is within one point of its best ({percent(top)}) with {enough} of {most}."
 
 
 def _head_start(page: Page, side: str, main: Mapping[str, Outcome], key: str, words: str) -> None:
@@ -145,6 +145,7 @@ def cost_of_a_step(facts: Facts, page: Page) -> None:
         [
             f"{side}: {one.method}",
             seconds(one.mean("s_per_step")),
+            seconds(quiet_step_s(one)),
             count(one.mean("num_steps")),
             seconds(one.mean("seconds")),
             size(one.mean("peak_memory_bytes")),
@@ -153,7 +154,13 @@ def cost_of_a_step(facts: Facts, page: Page) -> None:
         for one in main.values()
         if one.mean("seconds") is not None
     ]
-    page.table(["measured", "per step", "steps", "training", "peak memory"], rows)
+    headers = ["measured", "mean step", "quiet step", "steps", "training", "peak memory"]
+    page.table(headers, rows)
+    page.say(
+        "Seconds are wall time on a machine that may have had other work. A quiet step is the mean",
+        "of the fastest stretch between two logged losses: the least disturbed, and what ratios",
+        "are made of here.",
+    )
     page.say(
         "Backward multiplies every matrix twice, once for its input and once for its weight. LoRA",
         "leaves out the second product for the frozen weights, so in FLOPs its step cannot fall",
@@ -161,16 +168,31 @@ def cost_of_a_step(facts: Facts, page: Page) -> None:
         "the optimiser's passes over the weights that it does not change.",
     )
     for name, main in (("encoder", facts.text.main), ("denoiser", facts.image.main)):
-        lora = smallest_lora(main.values())
-        step = ratio(lora, main.get("full"), "s_per_step")
-        memory = ratio(lora, main.get("full"), "peak_memory_bytes")
-        if lora is None or step is None:
-            page.gap(f"the cost of a LoRA step beside a full one on the {name}")
-            continue
-        page.say(
-            f"Measured on the {name}: a step of `{lora.method}` takes {percent(step)} of a full one"
-            + (f" and its peak memory is {percent(memory)}." if memory is not None else "."),
-        )
+        _lora_beside_full(page, name, main)
+
+
+def _lora_beside_full(page: Page, name: str, main: Mapping[str, Outcome]) -> None:
+    lora, full = smallest_lora(main.values()), main.get("full")
+    quick = quiet_step_s(lora) if lora is not None else None
+    slow = quiet_step_s(full) if full is not None else None
+    if lora is None or quick is None or slow is None:
+        page.gap(f"the cost of a LoRA step beside a full one on the {name}")
+        return
+    memory = ratio(lora, full, "peak_memory_bytes")
+    page.say(
+        f"Measured on the {name}: a quiet step of `{lora.method}` takes {percent(quick / slow)} of",
+        "a full one" + (f", its peak memory is {percent(memory)}." if memory is not None else "."),
+    )
+
+
+def quiet_step_s(outcome: Outcome) -> float | None:
+    """Seconds per step of the fastest stretch between two logged losses of any seed."""
+    stretches = [
+        (after.time_s - before.time_s) / (after.step - before.step)
+        for run in outcome.runs
+        for before, after in pairwise(run.series("loss"))
+    ]
+    return min((one for one in stretches if one > 0), default=None)
 
 
 def convergence(facts: Facts, page: Page, figure: str | None) -> None:
