@@ -24,9 +24,7 @@ def write_figure(facts: Facts, path: Path) -> None:
     quality = {name: _style_by_steps(one) for name, one in facts.image.main.items()}
     lines = {name: points for name, points in quality.items() if points}
     if lines:
-        panels.append(
-            Panel(x_label="denoise steps", y_label="style score", lines=lines, is_log_x=True)
-        )
+        panels.append(Panel(x_label="denoise steps", y_label="style score", lines=lines))
     if not panels:
         raise ConfigError("nothing to draw: no run logged its loss or tried numbers of steps")
     write_chart(path, "Adapting an encoder and a denoiser", panels)
@@ -38,9 +36,10 @@ def _relative_losses(main: Mapping[str, Outcome]) -> dict[str, Points]:
 
 
 def _relative(losses: list[tuple[int, float]]) -> Points:
-    """Smoothed over five logged values."""
+    """Smoothed over a tenth of the logged values: single losses of a denoiser jump."""
     values = [loss for _, loss in losses]
-    windows = [values[max(0, index - 4) : index + 1] for index in range(len(values))]
+    width = max(1, len(values) // 10)
+    windows = [values[max(0, index + 1 - width) : index + 1] for index in range(len(values))]
     smooth = [sum(window) / len(window) for window in windows]
     return [(step, value / values[0]) for (step, _), value in zip(losses, smooth, strict=True)]
 
