@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from loadsheet.adapt.loop import CHECKPOINT_NAME, Trainer, learning_rate
 from loadsheet.adapt.observer import Observers, RunLog, TrainingObserver
 from loadsheet.adapt.text_config import TrainTextConfig
+from loadsheet.adapt.text_curve import write_curve
 from loadsheet.adapt.text_evaluation import TextScore, score
 from loadsheet.adapt.text_folder import write_text_model
 from loadsheet.adapt.text_model import TextModel
@@ -24,12 +25,13 @@ from loadsheet.adapt.text_tokens import TokenisedCorpus, check_length, open_toke
 from loadsheet.engine.text.generate import generate
 from loadsheet.errors import ConfigError
 from loadsheet.runtime.payload import Sampling
-from loadsheet.track import JSON, Run, resume_run, start_run
+from loadsheet.track import JSON, Run, read_run, resume_run, start_run
 
 logger = logging.getLogger(__name__)
 
 COMMAND = "train text"
 SAMPLES_NAME = "samples.jsonl"
+CURVE_NAME = "curve.svg"
 _LOSS_ROWS = 256
 
 
@@ -66,6 +68,8 @@ def train_text(task: TextTask) -> Path:
         model = averaged(trainer)
         write_text_model(task.out_folder, model, corpus.tokenizer)
         run.summary(summary(trainer, config, corpus))
+        curve = run.folder / "artifacts" / CURVE_NAME
+        write_curve(read_run(run.folder), config.tokens_per_step, curve)
     return run.folder
 
 

@@ -72,7 +72,9 @@ def test_it_learns_and_says_so(task):
     assert run.number("bits_per_byte") == pytest.approx(
         run.summary["bits_per_byte_by_source"]["lines"]
     )
-    samples = [json.loads(line) for line in run.artifacts[0].read_text().splitlines()]
+    curve, stored = run.artifacts
+    assert "held out" in curve.read_text()
+    samples = [json.loads(line) for line in stored.read_text().splitlines()]
     assert [sample["step"] for sample in samples] == [20, 40, 50]
     assert {path.name for path in task.out_folder.iterdir()} == {
         "config.json",
