@@ -4,6 +4,8 @@ Resident bytes include the interpreter and the libraries (some 0.5 GB with torch
 methods with each other and not with a count of weights.
 """
 
+import ctypes
+import gc
 import resource
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +29,9 @@ def peak_memory(device: torch.device) -> Iterator[Callable[[], int]]:
         torch.cuda.reset_peak_memory_stats(device)
         yield lambda: torch.cuda.max_memory_allocated(device)
         return
+    gc.collect()  # an earlier run's module may hang in a cycle
+    with suppress(OSError, AttributeError):  # glibc alone: what is free goes back to the system
+        ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):
         _CLEAR.write_text(_RESET_PEAK)
     yield _peak_resident_bytes

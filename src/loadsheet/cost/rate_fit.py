@@ -104,8 +104,9 @@ def step_of(measurement: Measurement) -> tuple[StepKind, TextShape | ImageShape]
     numbers = {name: int(value) for name, value in measurement.shape.items()}
     if kind is StepKind.TEXT:
         return kind, TextShape(**numbers)
-    guided = bool(numbers.pop("is_guided"))
-    return kind, ImageShape(is_guided=guided, **numbers)
+    width, height, batch = numbers["width"], numbers["height"], numbers["batch"]
+    guided = bool(numbers["is_guided"])
+    return kind, ImageShape(batch=batch, width=width, height=height, is_guided=guided)
 
 
 def _rates(logs: Floats) -> OperatorRates:

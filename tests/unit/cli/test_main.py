@@ -34,7 +34,7 @@ def test_an_unknown_flag_names_the_nearest(capsys):
 
 def test_no_model_is_refused_before_anything_loads(capsys):
     assert main(["serve"]) == 2
-    assert "give --text MODEL, --image MODEL or both" in capsys.readouterr().err
+    assert "give --text MODEL, --image MODEL, --embed MODEL" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
