@@ -1,5 +1,6 @@
 """Attention, linear attention and an LSTM learn the same text: loss against tokens and seconds."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -45,28 +46,38 @@ class MixersConfig:
 
 
 class _Curve:
-    """Loss against seconds of one training; every tenth point is logged as a mean of ten."""
+    """Loss of one training, a mean of ten steps at a time, and the CPU seconds so far.
+
+    CPU time of this process, so that a busy machine slows no mixer down; measure with one thread.
+    """
 
     every = 10
 
     def __init__(self, name: str, place: StudyPlace) -> None:
         self._name, self._place = name, place
         self._losses: list[float] = []
+        self._started_s = time.process_time()
+        self.seconds = 0.0
         self.points: list[tuple[int, float]] = []
 
     def on_step(self, step: int, num_steps: int, loss: float) -> None:
         self._place.observer.on_step(step, num_steps, loss)
         self._losses.append(loss)
+        self.seconds = time.process_time() - self._started_s
         if step % self.every == 0 or step == num_steps:
             mean = sum(self._losses) / len(self._losses)
             self.points.append((step, mean))
-            self._place.run.log(step, {f"{self._name}.loss": mean})
+            metrics = {"loss": mean, "cpu_s": self.seconds}
+            self._place.run.log(step, {f"{self._name}.{key}": one for key, one in metrics.items()})
             self._losses.clear()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixerResult:
-    """`loss_by_step`: mean training loss up to each of these steps; bits per byte held out."""
+    """`seconds` are of the CPU; bits per byte are held out.
+
+    `loss_by_step`: mean training loss of the ten steps up to each of these.
+    """
 
     mixer: str
     parameters: int
@@ -124,8 +135,8 @@ def train(
         mixer=name,
         parameters=num_parameters(module),
         tokens=tokens,
-        seconds=trainer.seconds,
-        tokens_per_s=tokens / trainer.seconds,
+        seconds=curve.seconds,
+        tokens_per_s=tokens / curve.seconds,
         bits_per_byte=total_bits_per_byte(scores, corpus),
         loss_by_step=tuple(curve.points),
     )
@@ -140,7 +151,9 @@ def draw(
     num_steps = config.loop.num_steps
     panels = [
         _losses("tokens", {one.mixer: _scaled(one, one.tokens / num_steps) for one in results}),
-        _losses("seconds", {one.mixer: _scaled(one, one.seconds / num_steps) for one in results}),
+        _losses(
+            "CPU seconds", {one.mixer: _scaled(one, one.seconds / num_steps) for one in results}
+        ),
         _times("CPU ms for one generated token", costs, lambda cost: 1e3 * cost.token_s),
         _times("CPU µs per trained token", costs, lambda cost: 1e6 * cost.train_token_s),
     ]
@@ -178,7 +191,7 @@ def table(results: Sequence[MixerResult], costs: Sequence[ContextCost]) -> Study
         columns=(
             "mixer",
             "parameters",
-            "tokens/s",
+            "tokens per CPU s",
             "bits per byte",
             *(f"token at {context}" for context in contexts),
         ),
