@@ -80,7 +80,7 @@ def run_style(
         sinks=plan.sinks,
     )
     with run:
-        pipeline = plan.base.open("fp32")
+        pipeline = plan.base.open()  # encoded as it is served: in the device's own format
         side = pipeline.sizes[0][0]
         arts = _arts(plan, side)
         lesson = Lesson(

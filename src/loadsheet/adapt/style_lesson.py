@@ -17,7 +17,7 @@ from loadsheet.adapt.encoded_images import EncodedImages, encode_images
 from loadsheet.adapt.style_art import StyleArt
 from loadsheet.engine.image.pipeline import ImagePipeline
 
-NUM_CAPTIONS = 4
+NUM_CAPTIONS = 3
 """Phrasings kept of each picture, the heaviest ones."""
 
 FROZEN = ("vae", "text_encoder", "text_encoder_2")
