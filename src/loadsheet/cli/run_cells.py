@@ -9,9 +9,11 @@ from rich.table import Table
 
 from loadsheet.track import JSON, StoredRun
 
+_LONGEST = 60
+
 
 def cell(value: JSON) -> str:
-    """Numbers to four digits, absent values as nothing, lists and tables as JSON."""
+    """Numbers to four digits, absent values as nothing, short lists as JSON, long ones counted."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -20,7 +22,10 @@ def cell(value: JSON) -> str:
         return f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}".replace(",", " ")
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool) or len(text) <= _LONGEST:
+        return text
+    return f"{len(value)} entries (see --json)"
 
 
 def last_step(run: StoredRun) -> str:
@@ -37,7 +42,10 @@ def print_table(table: Table) -> None:
     console = Console(file=sys.stdout, markup=False, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, _full_width(table))
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    lines = captured.get().splitlines()
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in lines))
 
 
 def facts_table(title: str, facts: Mapping[str, JSON]) -> Table:

@@ -18,6 +18,7 @@ def runs(tmp_path):
         with start_run(folder, command="adapt text", name=f"{name}-{seed}", config=config) as run:
             for step in (10, 20, 30):
                 run.log(step, {"loss": math.exp(-step / 20) + seed})
+            run.summary({"bins": list(range(100))})
             run.summary({"accuracy": accuracy, "confusion": [[3, 1], [0, 4]], "n": 12345})
     with start_run(folder, command="train text", name="empty", config={}):
         pass
@@ -58,6 +59,9 @@ def test_show_has_settings_results_and_the_metric_ends(runs, capsys):
     assert ["method", "probe"] in rows
     assert ["loop.note", "[bold]"] in rows
     assert ["n", "12", "345"] in rows
+    assert ["bins", "100", "entries", "(see", "--json)"] in rows
+    assert max(map(len, out.splitlines())) < 120
+    assert not any(line.endswith(" ") for line in out.splitlines())
     assert ["confusion", "[[3,", "1],", "[0,", "4]]"] in rows
     assert ["loss", "3", "0.6065", "0.2231", "0.6065", "0.2231", "30"] in rows
     assert "finished, started 20" in out
