@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from loadsheet.estimate import Estimate, Floats, interval_of, ratio, resampled_quantiles
-from loadsheet.workload.slo import ImageSLO, TextSLO
+from loadsheet.workload.slo import EncodeSLO, ImageSLO, TextSLO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,10 @@ class TextTiming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTiming:
-    """One finished image request: `preview_s` is when each partial image came, if any did."""
+    """One finished image request: `preview_s` is when each partial image came, if any did.
+
+    An embedding or a label is timed alike: it comes all at once.
+    """
 
     start_s: float
     end_s: float
@@ -67,7 +70,7 @@ class ImageTiming:
     def first_preview_s(self) -> float | None:
         return self.preview_s[0] - self.start_s if self.preview_s else None
 
-    def meets(self, slo: ImageSLO) -> bool:
+    def meets(self, slo: ImageSLO | EncodeSLO) -> bool:
         return self.time_to_image_s <= slo.deadline_s
 
 

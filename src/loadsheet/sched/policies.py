@@ -22,7 +22,12 @@ def make_scheduler(
 ) -> Scheduler:
     """A scheduler that learns its step times, beginning with `prior`. Same limits, policy, prior
     and events: same plans."""
+    return Scheduler(limits, make_policy(policy), LearnedStepTimes(prior))
+
+
+def make_policy(policy: str) -> Policy:
+    """A fresh one by name."""
     if policy not in POLICIES:
         near = get_close_matches(policy, POLICIES, n=1, cutoff=0.0)
         raise ConfigError(f"no policy {policy!r}; the nearest is {near[0]!r} of {sorted(POLICIES)}")
-    return Scheduler(limits, POLICIES[policy](), LearnedStepTimes(prior))
+    return POLICIES[policy]()

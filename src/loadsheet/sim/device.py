@@ -9,21 +9,46 @@ end of the run, or of the step that runs when something arrives. Both ways give 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loadsheet.sched.event import Arrived, Rejection, StepFinished
-from loadsheet.sched.plan import ImageBatch, StepKind, StepPlan, TextBatch, TextShape, Wait
+from loadsheet.runtime.event_log import EventLogWriter
+from loadsheet.sched.event import Arrived, Event, Rejection, StepFinished
+from loadsheet.sched.plan import (
+    EncoderBatch,
+    StepKind,
+    StepPlan,
+    TextBatch,
+    TextShape,
+    Wait,
+)
 from loadsheet.sched.scheduler import Scheduler
 from loadsheet.sched.steady import Steady
+from loadsheet.sim.adapter_shelf import AdapterShelf
 from loadsheet.sim.decode_run import DecodeRun
 from loadsheet.sim.record import Fate, Record
+from loadsheet.sim.span import Span, SpanRecorder
 from loadsheet.sim.step_prices import StepPrices
 from loadsheet.sim.text_clock import TextClock
 from loadsheet.sim.work_prices import WorkPrices
+from loadsheet.workload.request import ImageRequest, Request
 
 INFINITY = float("inf")
 MIN_JUMP = 2  # a run of one step is a step
 
 Noise = Callable[[StepPlan, float], float]
 """(plan, priced seconds) -> seconds that the step takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceOptions:
+    """`work` is what routers are told of requests; None prices them as the device does. Without
+    `adapters` they are loaded at once. A `log`
+    is written step by step, so it forbids jumps, as `noise` and several lanes do."""
+
+    noise: Noise | None = None
+    can_jump: bool = True
+    work: WorkPrices | None = None
+    adapters: AdapterShelf | None = None
+    spans: SpanRecorder | None = None
+    log: EventLogWriter | None = None
 
 
 @dataclass(slots=True)
@@ -50,29 +75,37 @@ class SimDevice:
     def __init__(
         self,
         name: str,
-        scheduler: Scheduler,
+        new_scheduler: Callable[[], Scheduler],
         prices: StepPrices,
-        *,
-        noise: Noise | None = None,
-        can_jump: bool = True,
+        options: DeviceOptions | None = None,
     ) -> None:
         self.name = name
-        self.models = scheduler.limits.models
+        self.is_up = False  # whether requests may be sent here
+        self.scheduler = new_scheduler()
+        self.models = self.scheduler.limits.models
         self.work_s = 0.0
-        self.scheduler = scheduler
         self.next_s = INFINITY
         self.busy_s: dict[StepKind, float] = dict.fromkeys(StepKind, 0.0)
+        self.last_end_s = 0.0  # of a request
         self.num_steps = 0
         self.num_decisions = 0
         self.clocks: dict[str, TextClock] = {}
+        self._options = options or DeviceOptions()
+        self._new_scheduler = new_scheduler
         self._prices = prices
-        self._work = WorkPrices(prices)
-        self._noise = noise
-        self._can_jump = can_jump and noise is None and scheduler.limits.num_lanes == 1
+        self._work = self._options.work or WorkPrices(prices)
+        self._can_jump = _can_jump(self._options) and self.scheduler.limits.num_lanes == 1
         self._running: list[_Running] = []
         self._jump: _Jump | None = None
         self._wake_s = INFINITY
         self._records: dict[str, Record] = {}
+
+    def boarding_s(self, request: Request, now_s: float) -> float:
+        """Seconds until the request's adapter is loaded here."""
+        shelf = self._options.adapters
+        if shelf is None or not isinstance(request, ImageRequest) or request.adapter is None:
+            return 0.0
+        return shelf.wait_s(request.adapter, now_s)
 
     @property
     def num_inside(self) -> int:
@@ -82,7 +115,7 @@ class SimDevice:
     def arrive(self, record: Record, now_s: float) -> Rejection | None:
         """Offers a request. All that is due before `now_s` has been advanced."""
         self._settle(now_s)
-        rejection = self.scheduler.on_event(Arrived(request=record.job.request), now_s)
+        rejection = self._tell(Arrived(request=record.job.request), now_s)
         if rejection is None:
             record.device = self.name
             self._records[record.job.request.request_id] = record
@@ -90,6 +123,27 @@ class SimDevice:
             self.work_s += record.work_s
         self._dispatch(now_s)
         return rejection
+
+    def settle(self, now_s: float) -> None:
+        """Book what is over by now, so that whoever looks sees it. Changes no times."""
+        self._settle(now_s)
+        if self._jump is not None:
+            self.next_s = self._jump.run.end_s(self._jump.run.num_steps)
+
+    def die(self) -> list[Record]:
+        """Lose everything inside; what was inside. The device is empty and fresh afterwards."""
+        lost = list(self._records.values())
+        self._records.clear()
+        self._running.clear()
+        self._jump = None
+        self.work_s = 0.0
+        self.next_s = self._wake_s = INFINITY
+        for clock in self.clocks.values():
+            clock.clear()
+        if self._options.adapters is not None:
+            self._options.adapters.clear()
+        self.scheduler = self._new_scheduler()
+        return lost
 
     def advance(self) -> list[Record]:
         """What happens at `next_s`; the requests that ended there."""
@@ -138,31 +192,40 @@ class SimDevice:
         self.scheduler.skip(steady, num_steps, end_s, ended)
         self.busy_s[steady.kind] += end_s - run.start_s
         self.num_steps += num_steps
+        if self._options.spans is not None:
+            self._options.spans.add(_run_span(steady, run.start_s, end_s, num_steps))
 
     def _finish(self, step: _Running) -> list[Record]:
         plan, now_s = step.plan, step.end_s
         over: list[Record] = []
+        ended: tuple[str, ...] = ()
         if isinstance(plan.batch, TextBatch):
             over = self._finish_text(plan, plan.batch, now_s)
-        elif plan.kind is StepKind.VAE_DECODE:
+            ended = tuple(record.job.request.request_id for record in over)
+        elif plan.kind is StepKind.VAE_DECODE or isinstance(plan.batch, EncoderBatch):
             over = [self._records[request_id] for request_id in plan.request_ids()]
-        ended = tuple(record.job.request.request_id for record in over)
         duration_s = now_s - step.start_s
-        finished = StepFinished(
-            step_id=plan.step_id,
-            duration_s=duration_s,
-            ended=() if isinstance(plan.batch, ImageBatch) else ended,
-        )
-        self.scheduler.on_event(finished, now_s)
+        finished = StepFinished(step_id=plan.step_id, duration_s=duration_s, ended=ended)
+        self._tell(finished, now_s)
         self.busy_s[plan.kind] += duration_s
         self.num_steps += 1
+        if self._options.spans is not None:
+            self._options.spans.add(_step_span(plan, step.start_s, now_s))
         return self._over(over, now_s)
+
+    def _tell(self, event: Event, now_s: float) -> Rejection | None:
+        rejection = self.scheduler.on_event(event, now_s)
+        if self._options.log is not None:
+            self._options.log.record_event(event, now_s)
+        return rejection
 
     def _finish_text(self, plan: StepPlan, batch: TextBatch, now_s: float) -> list[Record]:
         sampled = [self._records[one.request_id] for one in batch.chunks if one.is_last]
         return self._clock(plan.model).step(batch, sampled, now_s)
 
     def _over(self, records: list[Record], now_s: float) -> list[Record]:
+        if records:
+            self.last_end_s = now_s
         for record in records:
             record.end_s = now_s
             record.fate = Fate.SERVED
@@ -192,8 +255,10 @@ class SimDevice:
 
     def _start(self, plan: StepPlan, start_s: float) -> None:
         seconds = self._prices.seconds(plan.kind, plan.model, plan.shape)
-        if self._noise is not None:
-            seconds = self._noise(plan, seconds)
+        if self._options.noise is not None:
+            seconds = self._options.noise(plan, seconds)
+        if self._options.log is not None:
+            self._options.log.record_plan(plan, start_s)
         self._running.append(_Running(plan, start_s, start_s + seconds))
 
     def _start_jump(self, now_s: float) -> bool:
@@ -230,3 +295,37 @@ class SimDevice:
         if clock is None:
             clock = self.clocks[model] = TextClock()
         return clock
+
+
+def _can_jump(options: DeviceOptions) -> bool:
+    return options.can_jump and options.noise is None and options.log is None
+
+
+def _run_span(steady: Steady, start_s: float, end_s: float, num_steps: int) -> Span:
+    shape = steady.shape
+    return Span(
+        start_s=start_s,
+        end_s=end_s,
+        kind=steady.kind,
+        model=steady.model,
+        lane=0,
+        num_steps=num_steps,
+        batch=shape.num_decodes if isinstance(shape, TextShape) else shape.batch,
+        images=steady.request_ids,
+    )
+
+
+def _step_span(plan: StepPlan, start_s: float, end_s: float) -> Span:
+    shape = plan.shape
+    is_text = isinstance(shape, TextShape)
+    return Span(
+        start_s=start_s,
+        end_s=end_s,
+        kind=plan.kind,
+        model=plan.model,
+        lane=plan.lane,
+        num_steps=1,
+        batch=shape.num_decodes if isinstance(shape, TextShape) else shape.batch,
+        prefill_tokens=shape.prefill_tokens if isinstance(shape, TextShape) else 0,
+        images=() if is_text else plan.request_ids(),
+    )

@@ -5,14 +5,14 @@ from enum import StrEnum
 
 from loadsheet.metrics import ImageTiming, TextTiming
 from loadsheet.sim.job import Job
-from loadsheet.workload.request import ImageRequest, TextRequest
+from loadsheet.workload.request import TextRequest
 
 
 class Fate(StrEnum):
     SERVED = "served"
     REJECTED = "rejected"
     UNFINISHED = "unfinished"  # the simulation ended first
-    LOST = "lost"  # its device failed and nobody took it over
+    LOST = "lost"  # its replica failed
 
 
 @dataclass(slots=True, eq=False)
@@ -21,11 +21,18 @@ class Record:
 
     job: Job
     device: str = ""
-    first_s: float = float("nan")  # first token; end of an image
+    first_s: float = float("nan")  # first token of a text
     end_s: float = float("nan")
     fate: Fate = Fate.UNFINISHED
     message: str = ""
     work_s: float = 0.0  # what its device expects of it
+    num_restarts: int = 0  # its replica failed and another one began again
+
+    def restart(self) -> None:
+        """Forget what a lost device did for it."""
+        self.device = ""
+        self.first_s = float("nan")
+        self.num_restarts += 1
 
     def timing(self) -> TextTiming | ImageTiming:
         """Of a served request, for the shared metrics. Streams keep only first and last token."""
@@ -44,6 +51,5 @@ class Record:
         if isinstance(request, TextRequest):
             assert isinstance(timing, TextTiming)
             return timing.meets(request.slo)
-        assert isinstance(request, ImageRequest), request
         assert isinstance(timing, ImageTiming)
         return timing.meets(request.slo)

@@ -6,6 +6,7 @@ from loadsheet.distribution import Distribution
 from loadsheet.estimate import Estimate
 from loadsheet.sched.plan import StepKind
 from loadsheet.sim.record import Record
+from loadsheet.sim.span import Span
 from loadsheet.workload.request import RequestKind
 from loadsheet.workload.slo import SLO, EncodeSLO
 
@@ -59,7 +60,7 @@ class MemorySample:
 class ReplicaResult:
     """`up_s` is the time in the window for which the replica is paid, `busy_s` of it by kind of
     step. Energy is `power_w` of its devices while busy and an idle share otherwise; `cost_usd` is
-    None where the device has no price."""
+    None where the device has no price. `spans` are the steps that ran, if they were asked for."""
 
     name: str
     group: str
@@ -67,9 +68,11 @@ class ReplicaResult:
     up_s: float
     busy_s: dict[StepKind, float]
     num_steps: int
+    num_failures: int
     energy_j: float
     cost_usd: float | None
     memory: tuple[MemorySample, ...]
+    spans: tuple[Span, ...] = ()
 
     @property
     def utilisation(self) -> float:

@@ -6,6 +6,7 @@ arrivals. So a simulation is a function of its inputs.
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import count
 
 from loadsheet.sim.device import SimDevice
@@ -34,7 +35,6 @@ class Simulation:
     ) -> None:
         self.now_s = 0.0
         self.router = router
-        self.devices: list[SimDevice] = []
         self.records: list[Record] = []
         self._follow_up = follow_up
         self._events: list[tuple[float, int, int, SimDevice | Action | Job]] = []
@@ -43,8 +43,14 @@ class Simulation:
             self.add_device(device)
 
     def add_device(self, device: SimDevice) -> None:
-        self.devices.append(device)
+        """From now on requests may go there."""
+        device.is_up = True
         self.router.add(device)
+
+    def remove_device(self, device: SimDevice) -> None:
+        """No more requests go there; it works off what it has."""
+        device.is_up = False
+        self.router.remove(device)
 
     def at(self, time_s: float, action: Action) -> None:
         """Do something later."""
@@ -70,25 +76,46 @@ class Simulation:
         return self.records
 
     def submit(self, record: Record) -> None:
-        """Route a request now; for one that comes back from a lost device."""
-        device = self.router.choose(record.job.request)
+        """Route a request now; for one that comes back from a lost device too."""
+        device = self.router.choose(record.job)
         if device is None:
-            record.fate = Fate.REJECTED
-            record.message = f"no device serves {record.job.request.model}"
+            self._refuse(record, f"no replica serves {record.job.request.model} now")
             return
-        if device.next_s < self.now_s:
-            raise AssertionError("a device is behind the clock")
-        rejection = device.arrive(record, self.now_s)
-        if rejection is not None:
-            record.fate, record.message = Fate.REJECTED, rejection.message
-            self._over(record)
-        self.watch(device)
+        wait_s = device.boarding_s(record.job.request, self.now_s)
+        if wait_s:
+            self.at(self.now_s + wait_s, partial(_board, record, device))
+        else:
+            self._offer(record, device)
+
+    def lose(self, record: Record) -> None:
+        """Its device is gone and nobody begins again."""
+        record.fate = Fate.LOST
+        self._over(record)
 
     def watch(self, device: SimDevice) -> None:
         """A device's plans changed."""
         self.router.changed(device)
         if device.next_s < float("inf"):
             self._push(device.next_s, _DEVICE, device)
+
+    def offer(self, record: Record, device: SimDevice) -> None:
+        """To a device that made ready for it; elsewhere if that died meanwhile."""
+        if device.is_up:
+            self._offer(record, device)
+        else:
+            self.submit(record)
+
+    def _offer(self, record: Record, device: SimDevice) -> None:
+        if device.next_s < self.now_s:
+            raise AssertionError("a device is behind the clock")
+        rejection = device.arrive(record, self.now_s)
+        if rejection is not None:
+            self._refuse(record, rejection.message)
+        self.watch(device)
+
+    def _refuse(self, record: Record, message: str) -> None:
+        record.fate, record.message = Fate.REJECTED, message
+        self._over(record)
 
     def _next_arrival(self, coming: Iterator[Job]) -> None:
         job = next(coming, None)
@@ -98,7 +125,10 @@ class Simulation:
     def _arrive(self, job: Job) -> None:
         record = Record(job)
         self.records.append(record)
-        self.submit(record)
+        if job.delay_s:
+            self.at(self.now_s + job.delay_s, partial(_submit, record))
+        else:
+            self.submit(record)
 
     def _advance(self, device: SimDevice) -> None:
         for record in device.advance():
@@ -112,3 +142,13 @@ class Simulation:
 
     def _push(self, time_s: float, kind: int, what: SimDevice | Action | Job) -> None:
         heapq.heappush(self._events, (time_s, kind, next(self._orders), what))
+
+
+def _submit(record: Record, simulation: Simulation, now_s: float) -> None:
+    del now_s
+    simulation.submit(record)
+
+
+def _board(record: Record, device: SimDevice, simulation: Simulation, now_s: float) -> None:
+    del now_s
+    simulation.offer(record, device)

@@ -45,14 +45,10 @@ class TextClock:
         """Who gives the last token in the `count`-th iteration from now; asked once."""
         return self._ends.pop(self.it + count, [])
 
-    def forget(self, record: Record) -> None:
-        """It left before its last token."""
-        for it, records in self._ends.items():
-            if record in records:
-                records.remove(record)
-                if not records:
-                    del self._ends[it]
-                return
+    def clear(self) -> None:
+        """Everybody left at once."""
+        self._ends.clear()
+        self._heap.clear()
 
     def _tick(self, count: int, num_tokens: int, now_s: float) -> None:
         self.it += count

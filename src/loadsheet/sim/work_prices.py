@@ -1,15 +1,15 @@
 """What a request will cost its device, roughly and in O(1): what routers compare.
 
 Prompts at the price per token of one full chunk; output tokens at the price per stream of a batch
-of sixteen, as they share their iterations; images step by step.
+of sixteen, as they share their iterations; images step by step, texts of an encoder one by one.
 """
 
 from dataclasses import dataclass, field
 
-from loadsheet.sched.plan import ImageShape, StepKind, TextShape
+from loadsheet.sched.plan import EncoderShape, ImageShape, StepKind, TextShape
 from loadsheet.sim.job import Job
 from loadsheet.sim.step_prices import StepPrices
-from loadsheet.workload.request import ImageRequest, TextRequest
+from loadsheet.workload.request import EncodeRequest, ImageRequest, TextRequest
 
 _CHUNK_TOKENS = 512
 _STREAMS = 16
@@ -27,7 +27,9 @@ class WorkPrices:
         if isinstance(request, TextRequest):
             prompt_s, output_s = self._token_prices(request.model)
             return request.prompt_tokens * prompt_s + request.max_output_tokens * output_s
-        assert isinstance(request, ImageRequest), request
+        if isinstance(request, EncodeRequest):
+            shape = EncoderShape(batch=1, tokens=request.num_tokens)
+            return self.prices.seconds(StepKind.ENCODE, request.model, shape)
         step_s, once_s = self._image_prices(request)
         return request.num_steps * step_s + once_s
 

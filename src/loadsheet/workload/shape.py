@@ -59,6 +59,11 @@ class ImageShape:
         """Pixels × steps × images: what diffusion time grows with, to first order."""
         return self.width * self.height * self.num_steps * self.num_images
 
+    @property
+    def is_guided(self) -> bool:
+        """Whether each step runs two branches."""
+        return self.guidance_scale is None or self.guidance_scale > 1
+
     def request(self, request_id: str, model: str, arrival_s: float, slo: ImageSLO) -> ImageRequest:
         """One request per image; `num_images` of them make one call."""
         return ImageRequest(
@@ -68,7 +73,7 @@ class ImageShape:
             width=self.width,
             height=self.height,
             num_steps=self.num_steps,
-            is_guided=self.guidance_scale is None or self.guidance_scale > 1,
+            is_guided=self.is_guided,
             slo=slo,
         )
 

@@ -12,7 +12,7 @@ from loadsheet.sched.plan import ImageShape, StepKind, StepShape, TextShape
 from loadsheet.sched.policies import POLICIES
 from loadsheet.sched.scheduler import Scheduler
 from loadsheet.sched.step_times import KnownStepTimes
-from loadsheet.sim.device import SimDevice
+from loadsheet.sim.device import DeviceOptions, SimDevice
 from loadsheet.sim.job import Job
 from loadsheet.sim.record import Record
 from loadsheet.sim.router import RoundRobinRouter
@@ -90,10 +90,12 @@ def jobs(count: int, rate_rps: float, text_share: float, seed: int) -> list[Job]
 
 
 def simulate(load: list[Job], policy: str, *, can_jump: bool) -> tuple[list[Record], SimDevice]:
-    scheduler = Scheduler(LIMITS, POLICIES[policy](), KnownStepTimes(Prices().seconds))
-    device = SimDevice("d0", scheduler, Prices(), can_jump=can_jump)
+    def scheduler() -> Scheduler:
+        return Scheduler(LIMITS, POLICIES[policy](), KnownStepTimes(Prices().seconds))
+
+    device = SimDevice("d0", scheduler, Prices(), DeviceOptions(can_jump=can_jump))
     records = Simulation([device], RoundRobinRouter()).run(load)
-    scheduler.check_integrity()
+    device.scheduler.check_integrity()
     return records, device
 
 
