@@ -19,8 +19,8 @@ from loadsheet.adapt.image_adaptation import ImageAdaptationConfig
 from loadsheet.adapt.image_run import COMMAND, ImageRunPlan, style_record
 from loadsheet.adapt.style_art import TARGET_STYLES, find_style
 from loadsheet.errors import ConfigError
+from loadsheet.settings import Table
 from loadsheet.track import read_runs
-from loadsheet.workload.table import Table
 
 _DEFAULT = ImageAdaptationConfig(method=parse_method("full"))
 

@@ -17,8 +17,8 @@ from loadsheet.adapt.bert_classifier import LoraSize
 from loadsheet.adapt.text_adaptation import TextAdaptationConfig, TextMethod
 from loadsheet.adapt.text_run import COMMAND, TextRunPlan, run_config
 from loadsheet.errors import ConfigError
+from loadsheet.settings import Table
 from loadsheet.track import read_runs
-from loadsheet.workload.table import Table
 
 _DEFAULT = TextAdaptationConfig(method=TextMethod.PROBE)
 

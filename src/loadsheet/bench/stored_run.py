@@ -8,8 +8,8 @@ from loadsheet.bench.promise import Promise
 from loadsheet.bench.record import RequestRecord
 from loadsheet.bench.run_folder import SUMMARY, read_records, read_summary
 from loadsheet.errors import ConfigError
+from loadsheet.settings import Table
 from loadsheet.workload.slo import ImageSLO, TextSLO
-from loadsheet.workload.table import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

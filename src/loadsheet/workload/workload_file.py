@@ -20,11 +20,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from loadsheet.errors import ConfigError
+from loadsheet.settings import Table, read_toml
 from loadsheet.workload.arrivals import ClosedLoop, OpenLoop
 from loadsheet.workload.lengths import Empirical, Fixed, Length, LogNormal, Uniform
 from loadsheet.workload.slo import ImageSLO, TextSLO
 from loadsheet.workload.slo_presets import slo_preset
-from loadsheet.workload.table import Table
 from loadsheet.workload.trace import Replay
 from loadsheet.workload.trace_presets import trace_preset
 from loadsheet.workload.trace_readers import READERS
@@ -51,18 +51,15 @@ def load_workload(name: str) -> Workload:
 
 def read_workload(path: Path) -> Workload:
     """The workload of a TOML file; trace paths in it are relative to the file."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read workload {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
-    return parse_workload(document, folder=path.parent)
+    return _workload(read_toml(path, "workload"), path.parent)
 
 
 def parse_workload(document: dict[str, object], folder: Path = Path()) -> Workload:
     """The workload of a parsed document; raises ConfigError that names the key."""
-    table = Table(document, "")
+    return _workload(Table(document, ""), folder)
+
+
+def _workload(table: Table, folder: Path) -> Workload:
     version = table.integer("schema_version", SCHEMA_VERSION)
     if version != SCHEMA_VERSION:
         raise ConfigError(f"schema_version is {version}; this program reads {SCHEMA_VERSION}")
