@@ -57,6 +57,7 @@ def fit_probe(
     validation: LabelledSet,
     states: TextStates,
     facts: ClassifierFacts,
+    num_encoder_parameters: int,
 ) -> FittedClassifier:
     """`seconds` count the encoding of the training texts at the speed measured when it was done,
     without its benefit to the next probe."""
@@ -76,7 +77,7 @@ def fit_probe(
     return FittedClassifier(
         classifier=best,
         trainable_parameters=int(best.weight_LD.size + best.bias_L.size),
-        total_parameters=int(best.weight_LD.size + best.bias_L.size),
+        total_parameters=int(best.weight_LD.size + best.bias_L.size) + num_encoder_parameters,
         num_steps=int(regression.n_iter_.max()),
         seconds=fit_s + states.seconds_per_text * len(train.rows),
         cpu_seconds=fit_cpu_s + states.cpu_s_per_text * len(train.rows),

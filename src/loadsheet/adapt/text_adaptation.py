@@ -184,7 +184,8 @@ class TextAdaptation:
         texts = [row.text for side in sides for row in side.rows]
         key = f"{facts.base_sha256} {self.config.max_tokens} {place.autocast}"
         states = cached_states(place.states_folder, key, texts, encode)
-        return fit_probe(train, validation, states, facts)
+        num_frozen = sum(one.numel() for one in encoder.model.parameters())
+        return fit_probe(train, validation, states, facts, num_frozen)
 
     def _fine_tune(self, train: LabelledSet, encoder: LoadedEncoder) -> FittedClassifier:
         config, num_labels = self.config, len(train.labels)

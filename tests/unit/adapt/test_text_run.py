@@ -84,6 +84,7 @@ def test_every_method_learns(plan, method):
     summary = run_adaptation(plan, config(method, steps))
     assert summary["accuracy"] > 0.85
     assert 0 < summary["trainable_parameters"] <= summary["total_parameters"]
+    assert (summary["total_parameters"] > 10_000) is (method is not TextMethod.TFIDF)
     assert summary["shipped_bytes"] > 0
     assert sum(map(sum, summary["confusion"])) == len(plan.split.test.rows)
     stored = [run for run in read_runs(plan.runs_folder) if run.summary["method"] == method]

@@ -120,6 +120,8 @@ class EncoderBoarding:
         """Or add heads to one that is open; then its engine is made again, before anything ran."""
         if group not in self.engines:
             max_tokens = shared.base.max_tokens
+            if not self.engines:  # one pass at a time: the largest batch of any of them
+                self.lines.append(_activations(group, shared))
             self.limits.append(
                 EncoderLimits(
                     model=group,
@@ -155,6 +157,18 @@ class EncoderBoarding:
     def _line(self, model: str, part: str, num_bytes: int) -> None:
         line = LedgerLine(owner=Owner.WEIGHTS, model=model, part=part, num_bytes=num_bytes)
         self.lines.append(line)
+
+
+def _activations(group: str, shared: SharedEncoder) -> LedgerLine:
+    """What a full batch holds at once in one layer: states and their projections (6 × D), the two
+    sides of the feed-forward part (8 × D), and the attention weights of texts as long as can be."""
+    base = shared.base
+    tokens, width = _MAX_BATCH_TOKENS, base.hidden_size
+    parameter = next(base.model.parameters())
+    scores = tokens * base.max_tokens * base.num_heads
+    num_bytes = (14 * tokens * width + scores) * parameter.element_size()
+    part = f"{_MAX_BATCH_TOKENS} tokens"
+    return LedgerLine(owner=Owner.ACTIVATIONS, model=group, part=part, num_bytes=num_bytes)
 
 
 def classifier_folder(ref: Path) -> Path:

@@ -25,6 +25,7 @@ class LoadedEncoder:
     model: nn.Module
     tokenizer: PreTrainedTokenizerBase
     hidden_size: int
+    num_heads: int
     max_tokens: int
 
 
@@ -48,6 +49,7 @@ def load_encoder(
         model=model,
         tokenizer=tokenizer,
         hidden_size=_count(folder, "hidden_size"),
+        num_heads=_count(folder, "num_attention_heads"),
         max_tokens=min(positions, _MAX_TOKENS),
     )
 

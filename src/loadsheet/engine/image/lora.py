@@ -32,6 +32,13 @@ class _Pair:
 _Pairs = Mapping[str, _Pair]
 
 
+class _Worn(threading.local):
+    """What this thread wears: another lane that runs the same network meanwhile wears nothing."""
+
+    def __init__(self) -> None:
+        self.pairs: _Pairs = {}
+
+
 class Adapters:
     """The adapters that one network can wear. Every method may be called from any thread.
 
@@ -43,7 +50,7 @@ class Adapters:
         self._adapters: dict[str, _Pairs] = {}
         self._num_bytes: dict[str, int] = {}
         self._hooked: set[str] = set()
-        self._worn: _Pairs = {}
+        self._worn = _Worn()
         self._lock = threading.Lock()
 
     @property
@@ -83,11 +90,11 @@ class Adapters:
     def wearing(self, name: str | None) -> Iterator[None]:
         """Inside, the network computes with this adapter, or as itself for None."""
         with self._lock:
-            self._worn = {} if name is None else self._find(name)
+            self._worn.pairs = {} if name is None else self._find(name)
             try:
                 yield
             finally:
-                self._worn = {}
+                self._worn.pairs = {}
 
     def _find(self, name: str) -> _Pairs:
         if name not in self._adapters:
@@ -97,7 +104,7 @@ class Adapters:
 
     def worn_pair(self, target: str) -> _Pair | None:
         """What the running step adds at this module."""
-        return self._worn.get(target)
+        return self._worn.pairs.get(target)
 
 
 class _Addition:

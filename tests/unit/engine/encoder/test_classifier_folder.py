@@ -2,6 +2,8 @@ import json
 
 import pytest
 import torch
+from tokenizers import ByteLevelBPETokenizer
+from transformers import RobertaConfig, RobertaModel
 
 from loadsheet.engine.encoder.boarding import EncoderBoarding, classifier_folder
 from loadsheet.engine.encoder.classifier_folder import read_facts, read_head
@@ -76,3 +78,28 @@ def test_scale_is_alpha_over_rank(make_lora):
     layers = read_peft_adapter(folder)
     assert {layer.scale for layer in layers.values()} == {4.0}
     assert layers["encoder.layer.0.attention.self.query"].a.shape == torch.Size([3, 24])
+
+
+def test_roberta_keeps_its_first_positions_for_padding(tmp_path, placement):
+    """Positions of RoBERTa start after the padding's: 34 of them read 32 tokens."""
+    folder = tmp_path / "roberta"
+    bpe = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    bpe.train_from_iterator(["a good film"], vocab_size=270, special_tokens=special)
+    config = RobertaConfig(
+        vocab_size=270,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=34,
+    )
+    RobertaModel(config, add_pooling_layer=False).save_pretrained(folder)
+    bpe.save_model(str(folder))
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "RobertaTokenizerFast"}')
+    encoder = load_encoder(folder, placement)
+    assert encoder.max_tokens == 32
+    ids = torch.full((1, 32), 7)
+    states = encoder.model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    assert states.shape == (1, 32, 16)
+    assert len(encoder.tokenizer("a good film").input_ids) >= 3

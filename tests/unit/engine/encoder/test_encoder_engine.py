@@ -1,4 +1,5 @@
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -161,3 +162,19 @@ def test_a_released_text_cannot_run(board, encoder_folder):
     )
     with pytest.raises(ExecutorError, match="not admitted"):
         engine.run(plan)
+
+
+def test_another_thread_wears_nothing(board, encoder_folder, make_lora):
+    """The image model's prompts may go through the same weights on another lane."""
+    boarding = board(encoder_folder, make_lora("tuned")[0])
+    shared = boarding.engines["tuned"]._shared
+    ids = torch.tensor([[2, 5, 11, 3]])
+
+    def states():
+        with torch.no_grad():
+            return shared.base.model(input_ids=ids, attention_mask=torch.ones_like(ids))[0]
+
+    bare = states()
+    with shared.adapters.wearing("tuned"), ThreadPoolExecutor(1) as other:
+        assert torch.equal(other.submit(states).result(), bare)
+        assert not torch.equal(states(), bare)
