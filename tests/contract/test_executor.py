@@ -4,20 +4,25 @@ A new executor joins by a line in EXECUTORS.
 """
 
 import itertools
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
+from loadsheet.engine.cpu_cores import cores_of_process
 from loadsheet.engine.image.conditioning import Conditioning
 from loadsheet.engine.image.denoiser import UNetDenoiser
 from loadsheet.engine.image.image_engine import ImageEngine
 from loadsheet.engine.image.latent_decoder import LatentDecoder
 from loadsheet.engine.image.pipeline import ImagePipeline
 from loadsheet.engine.image.scheduler_config import read_sampling
+from loadsheet.engine.openvino.text_model import OpenVinoTextModel
+from loadsheet.engine.openvino.weight_file import WeightFile, read_weights, write_weights
 from loadsheet.engine.text.config import DecoderConfig
 from loadsheet.engine.text.decoder import Decoder, DecoderWeights, Layer
 from loadsheet.engine.text.detokenizer import Detokenizer
@@ -39,7 +44,7 @@ TALKER, PAINTER = "talker", "painter"
 SIDE = 16
 CPU = Placement(device=torch.device("cpu"), dtype=torch.float32)
 LIMITS = DeviceLimits(
-    text=(TextLimits(model=TALKER, num_blocks=64, block_tokens=4, max_chunk_tokens=7),),
+    text=(TextLimits(model=TALKER, num_blocks=64, block_tokens=32, max_chunk_tokens=7),),
     images=(
         ImageLimits(
             model=PAINTER,
@@ -50,25 +55,52 @@ LIMITS = DeviceLimits(
 )
 
 
+CONFIG = DecoderConfig.from_hf(
+    {
+        "model_type": "llama",
+        "vocab_size": 32,
+        "hidden_size": 16,
+        "intermediate_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 128,
+    }
+)
+
+
 def torch_executor() -> TorchExecutor:
     torch.manual_seed(0)
-    return TorchExecutor({TALKER: text_engine()}, {PAINTER: ImageEngine(image_pipeline())})
+    decoder = Decoder(CONFIG, random_weights(CONFIG))
+    model = TorchTextModel(decoder, num_blocks=64, block_tokens=32)
+    return TorchExecutor({TALKER: TextEngine(model, Letters())}, {PAINTER: painter()})
 
 
-def text_engine() -> TextEngine:
-    config = DecoderConfig.from_hf(
-        {
-            "model_type": "llama",
-            "vocab_size": 32,
-            "hidden_size": 16,
-            "intermediate_size": 24,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 128,
-        }
+def openvino_executor() -> TorchExecutor:
+    torch.manual_seed(0)
+    cores = cores_of_process()
+    model = OpenVinoTextModel(
+        stored(random_weights(CONFIG)),
+        precision="fp32",
+        num_blocks=64,
+        shares=cores.shares(0),
     )
+    texts = {TALKER: TextEngine(model, Letters())}
+    return TorchExecutor(texts, {PAINTER: painter()}, cores=cores)
 
+
+def stored(weights: DecoderWeights) -> WeightFile:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        write_weights(weights, "fp32", path)
+        return read_weights(path, CONFIG)  # mapped: the name may go
+
+
+def painter() -> ImageEngine:
+    return ImageEngine(image_pipeline())
+
+
+def random_weights(config: DecoderConfig) -> DecoderWeights:
     def linear(out_size: int, in_size: int) -> PlainLinear:
         return PlainLinear(torch.randn(out_size, in_size) * 0.3, None)
 
@@ -81,17 +113,14 @@ def text_engine() -> TextEngine:
             gate_up=linear(48, 16),
             down=linear(16, 24),
         )
-        for _ in range(2)
+        for _ in range(config.num_layers)
     )
-    weights = DecoderWeights(
+    return DecoderWeights(
         embedding_VD=torch.randn(32, 16),
         layers=layers,
         final_norm_D=torch.ones(16),
         head=linear(32, 16),
         num_bytes=0,
-    )
-    return TextEngine(
-        TorchTextModel(Decoder(config, weights), num_blocks=64, block_tokens=4), Letters()
     )
 
 
@@ -139,7 +168,10 @@ def image_pipeline() -> ImagePipeline:
     )
 
 
-EXECUTORS: dict[str, Callable[[], Executor]] = {"torch": torch_executor}
+EXECUTORS: dict[str, Callable[[], Executor]] = {
+    "torch": torch_executor,
+    "openvino": openvino_executor,
+}
 
 
 @pytest.fixture(params=EXECUTORS)

@@ -11,7 +11,8 @@ from loadsheet.workload.slo import ImageSLO, TextSLO
 
 _DEFAULT = DeviceConfig(text="-")
 _DEVICES = ("auto", "cpu", "cuda", "mps")
-_DTYPES = ("auto", "bf16", "fp16", "fp32")
+_DTYPES = ("auto", "bf16", "fp16", "fp32", "int8")
+_ENGINES = ("auto", "torch", "openvino")
 
 
 def add_device_flags(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,10 @@ def add_device_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_serving_flags(parser: argparse.ArgumentParser) -> None:
-    """Memory, policy, queue bounds and promises."""
+    """Engine, memory, policy, queue bounds and promises."""
+    parser.add_argument(
+        "--engine", choices=_ENGINES, default="auto", help="auto: openvino on CPUs, if installed"
+    )
     group = parser.add_argument_group("load")
     group.add_argument("--policy", default=_DEFAULT.policy, help="slack or round-robin")
     for flag, text in (
@@ -48,6 +52,7 @@ def device_config(arguments: argparse.Namespace) -> DeviceConfig:
         text=arguments.text,
         image=arguments.image,
         device=arguments.device,
+        engine=arguments.engine,
         dtype=arguments.dtype,
         num_threads=arguments.threads,
         kv_bytes=_size(arguments.kv_bytes, _DEFAULT.kv_bytes),

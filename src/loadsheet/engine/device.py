@@ -7,29 +7,32 @@ from dataclasses import dataclass, field
 
 import torch
 
+from loadsheet.cache_root import cache_root
 from loadsheet.cost.ledger import Ledger, LedgerLine, Owner
 from loadsheet.engine.adapter_host import TorchAdapterHost
 from loadsheet.engine.assets import ModelKind, ResolvedModel, resolve_model
 from loadsheet.engine.assets.checksum import sha256_of
 from loadsheet.engine.encoder.boarding import EncoderBoarding, ImageTextEncoder
 from loadsheet.engine.encoder.classifier_folder import FULL_WEIGHTS
+from loadsheet.engine.engine_choice import OPENVINO, EngineChoice, choose_engine
 from loadsheet.engine.image.image_engine import ImageEngine
 from loadsheet.engine.image.pipeline_folder import open_pipeline
 from loadsheet.engine.image.text_encoder import MiniLMTextEncoder
 from loadsheet.engine.text.text_engine import TextEngine
-from loadsheet.engine.text.text_model import TorchTextModel
+from loadsheet.engine.text.text_model import TextModel, TorchTextModel
 from loadsheet.engine.text.tokenizer import FolderTokenizer
-from loadsheet.engine.torch_device import Placement, resolve_placement
+from loadsheet.engine.torch_device import Placement
 from loadsheet.engine.torch_executor import TorchExecutor
 from loadsheet.errors import ConfigError
 from loadsheet.runtime.device_config import DeviceConfig
 from loadsheet.runtime.model_card import ImageModelCard, ModelCard, TextModelCard
 from loadsheet.runtime.open_device import OpenDevice, Phase
+from loadsheet.sched.lane_rule import TEXT_LANE
 from loadsheet.sched.limits import DeviceLimits, ImageLimits, ImageSize, TextLimits
 
 OnPhase = Callable[[str], None]
 
-_BLOCK_TOKENS = 16
+_TORCH_BLOCK_TOKENS = 16
 _MAX_STEPS = 100
 
 
@@ -38,7 +41,7 @@ class _Boarding:
     """What has been loaded so far."""
 
     config: DeviceConfig
-    placement: Placement
+    choice: EngineChoice
     on_phase: OnPhase
     phases: list[Phase] = field(default_factory=list)
     lines: list[LedgerLine] = field(default_factory=list)
@@ -49,6 +52,10 @@ class _Boarding:
     image_engines: dict[str, ImageEngine] = field(default_factory=dict)
     text_encoders: list[ImageTextEncoder] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def placement(self) -> Placement:
+        return self.choice.placement
 
     def time(self, name: str, start_s: float) -> None:
         self.phases.append(Phase(name=name, seconds=time.perf_counter() - start_s))
@@ -71,8 +78,8 @@ def open_device(config: DeviceConfig, on_phase: OnPhase) -> OpenDevice:
 def _open(config: DeviceConfig, on_phase: OnPhase) -> OpenDevice:
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
-    placement = resolve_placement(config.device, config.dtype)
-    boarding = _Boarding(config, placement, on_phase)
+    choice = choose_engine(config)
+    boarding = _Boarding(config, choice, on_phase)
     if config.text is not None:
         _board_text(boarding, _resolve(boarding, config.text, ModelKind.TEXT))
     if config.image is not None:
@@ -86,8 +93,11 @@ def _open(config: DeviceConfig, on_phase: OnPhase) -> OpenDevice:
         on_phase(f"loading adapter {ref.name}")
         boarding.cards.append(adapters.load(next(iter(boarding.image_engines)), ref))
     return OpenDevice(
-        executor=TorchExecutor(boarding.text_engines, boarding.image_engines, encoders.engines),
+        executor=TorchExecutor(
+            boarding.text_engines, boarding.image_engines, encoders.engines, choice.cores
+        ),
         limits=DeviceLimits(
+            num_lanes=_num_lanes(boarding, encoders),
             text=tuple(boarding.text_limits),
             images=tuple(boarding.image_limits),
             encoders=tuple(encoders.limits),
@@ -95,7 +105,7 @@ def _open(config: DeviceConfig, on_phase: OnPhase) -> OpenDevice:
         cards=tuple(boarding.cards),
         ledger=adapters.ledger,
         phases=tuple(boarding.phases),
-        facts=_facts(placement),
+        facts=_facts(choice),
         notes=tuple(boarding.notes),
         adapters=adapters,
     )
@@ -112,17 +122,14 @@ def _resolve(boarding: _Boarding, ref: str, kind: ModelKind) -> ResolvedModel:
 def _board_text(boarding: _Boarding, model: ResolvedModel) -> None:
     config, start_s = boarding.config, time.perf_counter()
     boarding.on_phase(f"loading {model.name}")
-    text_model = TorchTextModel.from_folder(
-        model.path, boarding.placement, kv_bytes=config.kv_bytes, block_tokens=_BLOCK_TOKENS
-    )
-    engine = TextEngine(text_model, FolderTokenizer(model.path))
+    engine = TextEngine(_open_text(boarding, model), FolderTokenizer(model.path))
     boarding.time(f"load {model.name}", start_s)
     boarding.text_engines[model.name] = engine
     boarding.text_limits.append(
         TextLimits(
             model=model.name,
             num_blocks=engine.num_blocks,
-            block_tokens=_BLOCK_TOKENS,
+            block_tokens=engine.block_tokens,
             max_context_tokens=engine.max_context_tokens,
             max_waiting=config.max_waiting_text,
         )
@@ -140,6 +147,28 @@ def _board_text(boarding: _Boarding, model: ResolvedModel) -> None:
         _line(Owner.WEIGHTS, model.name, "decoder", engine.weight_bytes),
         _line(Owner.KV_BLOCKS, model.name, "", engine.kv_bytes),
     ]
+
+
+def _open_text(boarding: _Boarding, model: ResolvedModel) -> TextModel:
+    config, choice = boarding.config, boarding.choice
+    if choice.cores is None:
+        return TorchTextModel.from_folder(
+            model.path,
+            boarding.placement,
+            kv_bytes=config.kv_bytes,
+            block_tokens=_TORCH_BLOCK_TOKENS,
+        )
+    # an optional back end
+    from loadsheet.engine.openvino.text_model import OpenVinoTextModel
+
+    return OpenVinoTextModel.from_folder(
+        model.path,
+        dtype=choice.weights,
+        precision=choice.precision,
+        kv_bytes=config.kv_bytes,
+        cache_dir=cache_root(config.cache_dir) / OPENVINO,
+        shares=choice.cores.shares(TEXT_LANE),
+    )
 
 
 def _board_image(boarding: _Boarding, model: ResolvedModel) -> None:
@@ -210,16 +239,26 @@ def _board_encoders(boarding: _Boarding) -> EncoderBoarding:
     return encoders
 
 
+def _num_lanes(boarding: _Boarding, encoders: EncoderBoarding) -> int:
+    """Two where there is something to run beside text."""
+    has_both = boarding.text_limits and (boarding.image_limits or encoders.limits)
+    return boarding.choice.num_lanes if has_both else 1
+
+
 def _line(owner: Owner, model: str, part: str, num_bytes: int) -> LedgerLine:
     return LedgerLine(owner=owner, model=model, part=part, num_bytes=num_bytes)
 
 
-def _facts(placement: Placement) -> dict[str, str]:
+def _facts(choice: EngineChoice) -> dict[str, str]:
     facts = {
-        "device": str(placement.device),
-        "dtype": str(placement.dtype).removeprefix("torch."),
+        "device": str(choice.placement.device),
+        "engine": choice.name,
+        "dtype": "int8" if choice.weights == "int8" else str(choice.placement.dtype)[6:],
         "torch": torch.__version__,
     }
-    if placement.device.type == "cpu":
+    if choice.cores is not None:
+        facts["threads"] = str(len(choice.cores.numbers))
+        facts["cores"] = choice.cores.describe()
+    elif choice.placement.device.type == "cpu":
         facts["threads"] = str(torch.get_num_threads())
     return facts

@@ -1,15 +1,24 @@
-"""The torch executor: one engine per model on one device, behind the Executor contract."""
+"""The executor: one engine per model on one device, behind the Executor contract.
 
+Two lanes run steps truly at once, since what computes gives the interpreter free. Before a step
+the lane's thread is bound to the cores of its share, and torch gets as many threads.
+"""
+
+import threading
 import time
 from collections.abc import Mapping
 from typing import TypeVar
 
+import torch
+
+from loadsheet.engine.cpu_cores import CpuCores, bind_thread
 from loadsheet.engine.encoder.encoder_engine import EncoderEngine
 from loadsheet.engine.image.image_engine import ImageEngine
 from loadsheet.engine.text.text_engine import TextEngine
 from loadsheet.errors import ExecutorError
 from loadsheet.runtime.executor import StepResult
 from loadsheet.runtime.payload import EncodePayload, ImagePayload, Payload, TextPayload
+from loadsheet.sched.lane_rule import TEXT_LANE
 from loadsheet.sched.plan import EncoderBatch, StepPlan, TextBatch
 from loadsheet.workload.request import EncodeRequest, ImageRequest, Request, TextRequest
 
@@ -18,18 +27,24 @@ AnyEngine = TextEngine | ImageEngine | EncoderEngine
 
 
 class TorchExecutor:
-    """Sends each request and plan to the engine of its model and times the steps."""
+    """Sends each request and plan to the engine of its model and times the steps.
+
+    `cores` are those of the lanes; None leaves the threads as they are.
+    """
 
     def __init__(
         self,
         text: Mapping[str, TextEngine],
         images: Mapping[str, ImageEngine],
         encoders: Mapping[str, EncoderEngine] | None = None,
+        cores: CpuCores | None = None,
     ) -> None:
         self._text = dict(text)
         self._images = dict(images)
         self._encoders = dict(encoders or {})
         self._engine_of: dict[str, AnyEngine] = {}
+        self._cores = cores
+        self._thread = _BoundThread()
 
     def admit(self, request: Request, payload: Payload) -> None:
         engine: AnyEngine
@@ -51,6 +66,8 @@ class TorchExecutor:
 
     def run(self, plan: StepPlan) -> StepResult:
         start_s = time.perf_counter()
+        if self._cores is not None:
+            self._thread.bind(plan.lane, self._cores.of(plan.lane, plan.share))
         engine = self._engine(plan)
         outputs = engine.run(plan)
         return StepResult(duration_s=time.perf_counter() - start_s, outputs=outputs)
@@ -67,6 +84,19 @@ class TorchExecutor:
         if engine is None:
             raise ExecutorError(f"request {request_id!r} is not on this device")
         engine.release(request_id)
+
+
+class _BoundThread(threading.local):
+    """What the calling thread is bound to; each lane has a thread of its own."""
+
+    cores: tuple[int, ...] = ()
+
+    def bind(self, lane: int, cores: tuple[int, ...]) -> None:
+        if cores != self.cores:
+            bind_thread(cores)
+            # text computes elsewhere, and its few operations in torch need no team of workers
+            torch.set_num_threads(1 if lane == TEXT_LANE else len(cores))
+            self.cores = cores
 
 
 def _find(engines: Mapping[str, Engine], model: str) -> Engine:

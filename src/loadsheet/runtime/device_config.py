@@ -15,12 +15,14 @@ class DeviceConfig:
 
     `image_adapters` are low-rank weights over the image model.
     `kv_bytes` holds the KV cache of the text model, `latent_bytes` the state of started images.
+    `engine` is torch, or openvino on CPUs; `dtype` int8 is of weights alone, and openvino's.
     `memory_bytes` bounds everything that the ledger counts; None means no bound.
     """
 
     text: str | None = None
     image: str | None = None
     device: str = "auto"
+    engine: str = "auto"
     dtype: str = "auto"
     num_threads: int | None = None
     kv_bytes: int = 512 * 2**20

@@ -67,6 +67,7 @@ def encode_plan(plan: StepPlan, now_s: float, has_new_decodes: bool) -> Record:
         "kind": plan.kind,
         "model": plan.model,
         "lane": plan.lane,
+        "share": plan.share,
         "predicted_s": plan.predicted_s,
         "shape": asdict(plan.shape),
     }
@@ -128,6 +129,7 @@ def _read_plan(record: Record, decodes: dict[str, tuple[str, ...]]) -> StepPlan:
         kind=kind,
         model=model,
         lane=record["lane"],
+        share=record.get("share", 1.0),
         batch=batch,
         shape=shape,
         predicted_s=record["predicted_s"],

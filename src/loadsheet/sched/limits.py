@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from loadsheet.errors import ConfigError
 
+MAX_LANES = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextLimits:
@@ -97,7 +99,8 @@ class EncoderLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceLimits:
-    """Model names are unique within a kind."""
+    """Model names are unique within a kind. With two lanes, text has one and the rest the other
+    while both have work (see lane_rule)."""
 
     text: tuple[TextLimits, ...] = ()
     images: tuple[ImageLimits, ...] = ()
@@ -113,6 +116,8 @@ class DeviceLimits:
 
     def __post_init__(self) -> None:
         _check_positive("a device", num_lanes=self.num_lanes)
+        if self.num_lanes > MAX_LANES:
+            raise ConfigError(f"num_lanes of a device is {self.num_lanes}; give 1 or {MAX_LANES}")
         for models in (
             [one.model for one in self.text],
             [one.model for one in self.images],

@@ -76,7 +76,10 @@ class EncoderBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPlan:
-    """One step on one lane. `batch` and `shape` are text's exactly when `kind` is TEXT."""
+    """One step on one lane. `batch` and `shape` are text's exactly when `kind` is TEXT.
+
+    `share` of the device's units compute it: all of them, or the lane's half.
+    """
 
     step_id: int
     kind: StepKind
@@ -85,6 +88,7 @@ class StepPlan:
     batch: TextBatch | ImageBatch | EncoderBatch
     shape: StepShape
     predicted_s: float
+    share: float = 1.0
 
     def request_ids(self) -> tuple[str, ...]:
         """Every request this step works for."""

@@ -19,6 +19,7 @@ from loadsheet.sched.admission import (
 from loadsheet.sched.encoder_group import EncoderGroup
 from loadsheet.sched.event import Arrived, Cancelled, Event, Rejection, StepFinished
 from loadsheet.sched.image_group import ImageGroup
+from loadsheet.sched.lane_rule import WHOLE, LaneRule, view
 from loadsheet.sched.limits import DeviceLimits
 from loadsheet.sched.plan import (
     EncoderBatch,
@@ -66,6 +67,7 @@ class Scheduler:
         )
         self._groups: dict[str, Group] = {}  # by accepted request
         self._lanes: list[StepPlan | None] = [None] * limits.num_lanes
+        self._lane_rule = LaneRule()
         self._num_accepted = 0
         self._num_steps = 0
         self._now_s = float("-inf")
@@ -90,17 +92,14 @@ class Scheduler:
         """The next step for a free lane, marked as running until its StepFinished; or a time to
         wait until; or None when every lane is busy or nothing can run."""
         self._advance(now_s)
-        if None not in self._lanes:
+        if len(self._lanes) > 1:
+            return self._plan_lanes(now_s)
+        if self._lanes[0] is not None:
             return None
         choice = self._policy.choose(self._state, now_s)
-        if choice is None:
-            return None
         if isinstance(choice, WaitUntil):
             return Wait(until_s=choice.until_s)
-        lane = self._lanes.index(None)
-        plan = self._build(choice, lane)
-        self._lanes[lane] = plan
-        return plan
+        return None if choice is None else self._start(choice, 0, WHOLE)
 
     def steady(self, now_s: float, max_steps: int) -> Steady | None:
         """What `plan` would return now and at each boundary, if that is certain for a while.
@@ -213,7 +212,8 @@ class Scheduler:
 
     def _finish(self, event: StepFinished, now_s: float) -> None:
         plan = self._leave_lane(event.step_id)
-        self._times.observe(plan.kind, plan.model, plan.shape, event.duration_s)
+        times = self._times.at(plan.share)
+        times.observe(plan.kind, plan.model, plan.shape, event.duration_s)
         if isinstance(plan.batch, TextBatch):
             left = self._text[plan.model].finish_step(plan.batch, event.ended, now_s)
         elif isinstance(plan.batch, EncoderBatch):
@@ -225,6 +225,26 @@ class Scheduler:
         for request_id in event.ended:  # a request may also fail outside its step
             self._cancel(Cancelled(request_id=request_id))
 
+    def _plan_lanes(self, now_s: float) -> StepPlan | Wait | None:
+        """For the first lane that may start a step and whose class has one."""
+        waits_s: list[float] = []
+        for lane in range(len(self._lanes)):
+            share = self._lane_rule.share(lane, self._lanes, self._state)
+            if share is None:
+                continue
+            choice = self._policy.choose(view(self._state, lane, share), now_s)
+            if isinstance(choice, WaitUntil):
+                waits_s.append(choice.until_s)
+            elif choice is not None:
+                self._lane_rule.note(lane, self._state)
+                return self._start(choice, lane, share)
+        return Wait(until_s=min(waits_s)) if waits_s else None
+
+    def _start(self, choice: StepChoice, lane: int, share: float) -> StepPlan:
+        plan = self._build(choice, lane, share)
+        self._lanes[lane] = plan
+        return plan
+
     def _leave_lane(self, step_id: int) -> StepPlan:
         for lane, plan in enumerate(self._lanes):
             if plan is not None and plan.step_id == step_id:
@@ -232,7 +252,7 @@ class Scheduler:
                 return plan
         raise ExecutorError(f"step {step_id} finished but is not running")
 
-    def _build(self, choice: StepChoice, lane: int) -> StepPlan:
+    def _build(self, choice: StepChoice, lane: int, share: float) -> StepPlan:
         batch: TextBatch | ImageBatch | EncoderBatch
         shape: StepShape
         if isinstance(choice, TextChoice):
@@ -252,7 +272,8 @@ class Scheduler:
             lane=lane,
             batch=batch,
             shape=shape,
-            predicted_s=self._times.predict(kind, choice.model, shape),
+            predicted_s=self._times.at(share).predict(kind, choice.model, shape),
+            share=share,
         )
 
 

@@ -19,6 +19,9 @@ Prior = Callable[[StepKind, str, StepShape], float]
 _MIN_WEIGHT = 0.1
 _MAX_RATIO = 2.0  # one observation moves a factor by at most this much upwards
 _MARGIN_DEVIATIONS = 3.0
+# of a step whose share of the device is s, before one was observed: s to the minus this power.
+# Two halves of two cores that work at once do 1.26 times what both do in turn.
+_SHARE_POWER = 0.66
 
 
 class StepTimes(Protocol):
@@ -35,6 +38,10 @@ class StepTimes(Protocol):
 
     def margin(self, kind: StepKind) -> float:
         """Seconds to add to a prediction of this kind to be rarely wrong."""
+        ...
+
+    def at(self, share: float) -> "StepTimes":
+        """Those of steps on this share of the device, which learn apart."""
         ...
 
 
@@ -76,11 +83,16 @@ class KnownStepTimes:
         del kind
         return 0.0
 
+    def at(self, share: float) -> "KnownStepTimes":
+        """A simulated device has prices of whole devices only."""
+        del share
+        return self
+
 
 class LearnedStepTimes:
     """`StepTimes` that starts from a prior and learns a factor per bucket of shapes."""
 
-    __slots__ = ("_deviations", "_factors", "_prior")
+    __slots__ = ("_deviations", "_factors", "_parts", "_prior")
 
     is_learning = True
 
@@ -88,6 +100,7 @@ class LearnedStepTimes:
         self._prior = prior
         self._factors: dict[tuple[object, ...], _Mean] = {}
         self._deviations: dict[StepKind, _Mean] = {}
+        self._parts: dict[float, LearnedStepTimes] = {}
 
     def predict(self, kind: StepKind, model: str, shape: StepShape) -> float:
         return self._prior(kind, model, shape) * self._factor(_bucket(kind, model, shape))
@@ -107,6 +120,16 @@ class LearnedStepTimes:
     def margin(self, kind: StepKind) -> float:
         deviation = self._deviations.get(kind)
         return 0.0 if deviation is None else _MARGIN_DEVIATIONS * deviation.value
+
+    def at(self, share: float) -> "LearnedStepTimes":
+        if share == 1.0:
+            return self
+        if share not in self._parts:
+            slowdown = share**-_SHARE_POWER
+            self._parts[share] = LearnedStepTimes(
+                lambda kind, model, shape: slowdown * self._prior(kind, model, shape)
+            )
+        return self._parts[share]
 
     def _factor(self, bucket: tuple[object, ...]) -> float:
         """Of the bucket, or of its kind and model, or 1 before anything was observed."""

@@ -28,6 +28,9 @@ class ExactTimes:
     def observe(self, kind, model, shape, seconds):
         pass
 
+    def at(self, share):
+        return self
+
     def margin(self, kind):
         return 0.0
 

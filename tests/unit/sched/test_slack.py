@@ -311,7 +311,7 @@ def test_no_token_deadline_is_missed_where_slack_can_keep_them(make_device, make
 
 
 def test_two_lanes_give_up_nothing_while_the_latents_are_elsewhere(make_device, make):
-    """An idle call must change nothing: the large image would not fit beside the running one."""
+    """An idle call must change nothing: the whole device is taken."""
     limits = make.image_limits(budget_bytes=500, max_batch=1)
     device = make_device(limits=make.device_limits(images=(limits,), num_lanes=2))
     device.arrive(make.image("runs", size=64))
@@ -319,4 +319,7 @@ def test_two_lanes_give_up_nothing_while_the_latents_are_elsewhere(make_device, 
     assert running.request_ids() == ("runs",)
     device.arrive(make.image("lost", size=128, steps=100, deadline=0.1))
     device.arrive(make.image("fine", size=128, deadline=9.0))
-    assert device.scheduler.plan(0.0).request_ids() == ("lost",)
+    [group] = device.scheduler._images.values()
+    due_s = [job.due_s for job in group.jobs()]
+    assert device.scheduler.plan(0.0) is None
+    assert [job.due_s for job in group.jobs()] == due_s

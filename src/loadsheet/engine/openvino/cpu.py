@@ -1,20 +1,11 @@
-"""How compiled models use the cores: every thread count is said, nothing is guessed twice."""
+"""Compiled models on the cores of a CPU: every thread count is said, nothing is guessed twice."""
 
-from dataclasses import dataclass
 from functools import cache
 
 import openvino as ov
 from openvino import CompiledModel, Core
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CpuShare:
-    """Cores that one compiled model may compute on.
-
-    Threads are not pinned by the runtime: the lane's thread is, and what it starts inherits that.
-    """
-
-    num_threads: int
+from loadsheet.engine.cpu_cores import CpuShare
 
 
 @cache
@@ -24,7 +15,11 @@ def core() -> Core:
 
 
 def compile_on_cpu(model: ov.Model, precision: str, share: CpuShare) -> CompiledModel:
-    """`precision`: fp32 or bf16, of products and of the key/value cache alike."""
+    """`precision`: fp32 or bf16, of products and of the key/value cache alike.
+
+    Threads are not pinned by the runtime: the lane's thread is, what it starts inherits that, and
+    workers that have nothing to do sleep.
+    """
     kind = {"fp32": "f32", "bf16": "bf16"}[precision]
     settings = {
         "INFERENCE_PRECISION_HINT": kind,

@@ -29,6 +29,7 @@ from loadsheet.engine.openvino.graph import (
     scalar,
     split_last,
     swapped_halves,
+    widened,
 )
 from loadsheet.engine.openvino.weight_file import WeightFile
 from loadsheet.engine.text.decoder import rope_inv_freq
@@ -63,7 +64,7 @@ class _Builder:
     def build(self) -> ov.Model:
         config = self._config
         rotation = self._rotation()
-        table = as_f32(self._constant("embedding"))
+        table = widened(self._constant("embedding"))
         x_ND = ops.gather(table, self._inputs["token_ids"], integers(0))
         for layer_idx in range(config.num_layers):
             x_ND = ops.add(x_ND, self._attention_block(layer_idx, x_ND, rotation))
@@ -140,18 +141,20 @@ class _Builder:
         mean_square = ops.reduce_mean(ops.multiply(x_ND, x_ND), integers([-1]), keep_dims=True)
         root = ops.sqrt(ops.add(mean_square, number(self._config.norm_eps)))
         return ops.multiply(
-            ops.multiply(x_ND, ops.divide(number(1.0), root)), as_f32(self._constant(name))
+            ops.multiply(x_ND, ops.divide(number(1.0), root)), widened(self._constant(name))
         )
 
     def _linear(self, x_NI: Value, name: str) -> Node:
-        weight_OI = as_f32(self._constant(name))
-        if name in self._weights.scales:
-            weight_OI = ops.multiply(weight_OI, constant(self._weights.scales[name]))
+        stored_OI = self._constant(name)
+        if name in self._weights.scales:  # the plugin knows int8 by this pattern, unmarked
+            weight_OI = ops.multiply(as_f32(stored_OI), constant(self._weights.scales[name]))
+        else:
+            weight_OI = widened(stored_OI)
         product = ops.matmul(x_NI, weight_OI, False, True)
         bias = f"{name}.bias"
         if bias not in self._weights.arrays:
             return product
-        return ops.add(product, as_f32(self._constant(bias)))
+        return ops.add(product, widened(self._constant(bias)))
 
     def _constant(self, name: str) -> Node:
         array = self._weights.arrays[name]

@@ -61,6 +61,14 @@ def as_f32(value: Value) -> Node:
     return ops.convert(value, "f32")
 
 
+def widened(stored: Node) -> Node:
+    """A stored constant in float32, without making it one: the mark keeps the plugin from folding
+    the conversion, which would hold the weights in float32 beside the packed ones."""
+    node = as_f32(stored)
+    node.get_rt_info()["decompression_0"] = ""
+    return node
+
+
 def swapped_halves(x: Value) -> Node:
     """(a, b) -> (-b, a) over the last axis: what rotary positions multiply with the sine."""
     first, second = ops.split(x, integers(-1), 2).outputs()

@@ -1,6 +1,10 @@
-"""A decoder compiled by OpenVINO, as a `TextModel`: one inference per ragged step."""
+"""A decoder compiled by OpenVINO, as a `TextModel`: one inference per ragged step.
 
-from collections.abc import Sequence
+It is compiled once per share of the device. The variants read and write the same cache blocks and
+take turns, so any step can run on any of them; only the packed weights exist once for each.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,87 +14,142 @@ import torch
 from openvino import Type
 from torch import Tensor
 
-from loadsheet.engine.openvino.cpu import CpuShare, compile_on_cpu
+from loadsheet.engine.cpu_cores import WHOLE, CpuShare
+from loadsheet.engine.openvino.cpu import compile_on_cpu
 from loadsheet.engine.openvino.decoder_graph import BLOCK_TOKENS, decoder_graph
 from loadsheet.engine.openvino.weight_file import WeightFile, open_weights
 from loadsheet.engine.text.config import DecoderConfig
 from loadsheet.engine.text.ragged import RaggedBatch
 from loadsheet.engine.text.text_model import blocks_within
 
-_CACHE_TYPES = {"fp32": Type.f32, "bf16": Type.bf16, "int8": Type.bf16}
-_CACHE_BYTES = {"fp32": 4, "bf16": 2, "int8": 2}
+_CACHE_TYPES = {"fp32": Type.f32, "bf16": Type.bf16}
+_CACHE_BYTES = {"fp32": 4, "bf16": 2}
+
+Ints = npt.NDArray[np.int32]
 
 
 class OpenVinoTextModel:
-    """`dtype`: fp32, bf16, or int8 (weights only; the rest computes in bf16)."""
+    """`precision`, fp32 or bf16, is that of products and of the cache, whatever the weights'."""
 
     def __init__(
-        self, weights: WeightFile, *, dtype: str, num_blocks: int, share: CpuShare
+        self,
+        weights: WeightFile,
+        *,
+        precision: str,
+        num_blocks: int,
+        shares: Mapping[float, CpuShare],
     ) -> None:
         self.config = weights.config
         self.num_blocks = num_blocks
         self.block_tokens = BLOCK_TOKENS
-        self.weight_bytes = weights.num_bytes
-        self.kv_bytes = num_blocks * bytes_per_block(weights.config, dtype)
-        self._weights = weights  # the compiled model may read the mapped file
-        graph = decoder_graph(weights, _CACHE_TYPES[dtype])
-        compiled = compile_on_cpu(graph, "fp32" if dtype == "fp32" else "bf16", share)
-        self._request = compiled.create_infer_request()
-        self._caches = [self._allocate(port) for port in compiled.inputs if _is_cache(port)]
+        self.weight_bytes = weights.packed_bytes * len(shares) + weights.shared_bytes
+        self.kv_bytes = num_blocks * bytes_per_block(weights.config, precision)
+        self._weights = weights  # the compiled models read the mapped file
+        graph = decoder_graph(weights, _CACHE_TYPES[precision])
+        self._requests = {
+            share: compile_on_cpu(graph, precision, cpu).create_infer_request()
+            for share, cpu in shares.items()
+        }
+        self._caches = self._allocate()
+        self._pack()
 
     @classmethod
     def from_folder(
-        cls, folder: Path, *, dtype: str, kv_bytes: int, cache_dir: Path, share: CpuShare
+        cls,
+        folder: Path,
+        *,
+        dtype: str,
+        precision: str,
+        kv_bytes: int,
+        cache_dir: Path,
+        shares: Mapping[float, CpuShare],
     ) -> "OpenVinoTextModel":
-        """A Hugging Face folder, with as many cache blocks as fit into `kv_bytes`."""
-        weights = open_weights(folder, dtype, cache_dir)
-        per_block = bytes_per_block(weights.config, dtype)
-        num_blocks = blocks_within(kv_bytes, per_block, BLOCK_TOKENS)
-        return cls(weights, dtype=dtype, num_blocks=num_blocks, share=share)
+        """A Hugging Face folder, with as many cache blocks as fit into `kv_bytes`.
 
-    def logits(self, batch: RaggedBatch) -> Tensor | None:
+        `dtype` is the weights': fp32, bf16 or int8. Converted once and kept in `cache_dir`.
+        """
+        weights = open_weights(folder, dtype, cache_dir)
+        per_block = bytes_per_block(weights.config, precision)
+        num_blocks = blocks_within(kv_bytes, per_block, BLOCK_TOKENS)
+        return cls(weights, precision=precision, num_blocks=num_blocks, shares=shares)
+
+    def logits(self, batch: RaggedBatch, share: float = WHOLE) -> Tensor | None:
         """Logits in float32, in memory that the next call overwrites."""
-        counts_S = np.diff(batch.begins)
-        contexts_S = batch.past_S + counts_S
-        blocks_S = -(-contexts_S // BLOCK_TOKENS)
-        tables = [table[:count] for table, count in zip(batch.tables_SB, blocks_S, strict=True)]
-        rows = batch.sampled_rows or (0,)  # a graph without an output row is none
-        self._set("token_ids", batch.token_ids_N)
-        self._set("positions", batch.positions_N)
-        self._set("past_lens", batch.past_S)
-        self._set("begins", batch.begins)
-        self._set("blocks", np.concatenate(tables))
-        self._set("block_begins", np.concatenate(([0], np.cumsum(blocks_S))))
-        self._set("max_context", contexts_S.max())
-        self._set("rows", rows)
-        self._request.infer()
+        request = self._requests[share]
+        for name, values in _inputs(batch).items():
+            request.set_tensor(name, ov.Tensor(values))
+        request.infer()
         if not batch.sampled_rows:
             return None
-        return torch.from_numpy(self._request.get_output_tensor(0).data)
+        return torch.from_numpy(request.get_output_tensor(0).data)
 
     def clear(self, block_ids: Sequence[int]) -> None:
         for cache in self._caches:
             cache[list(block_ids)] = 0
 
-    def _set(self, name: str, values: npt.ArrayLike) -> None:
-        self._request.set_tensor(name, ov.Tensor(np.array(values, dtype=np.int32)))
+    def _allocate(self) -> list[npt.NDArray[np.generic]]:
+        """Zeroed cache blocks behind the inputs of all variants."""
+        caches = []
+        [*requests] = self._requests.values()
+        for port in requests[0].model_inputs:
+            name = port.get_any_name()
+            if "_cache." not in name:
+                continue
+            tensor = _blocks(port, self.num_blocks)
+            _zero(tensor)
+            caches.append(tensor.data)
+            for request in requests:
+                request.set_tensor(name, tensor)
+        return caches
 
-    def _allocate(self, port: ov.ConstOutput) -> npt.NDArray[np.generic]:
-        """Zeroed cache blocks behind an input of the graph; all layers are filled alike."""
-        shape = port.get_partial_shape()
-        dims = [self.num_blocks, *(shape[axis].get_length() for axis in (1, 2, 3))]
-        tensor = ov.Tensor(port.get_element_type(), ov.Shape(dims))
-        blocks: npt.NDArray[np.generic] = tensor.data
-        blocks[:] = 0
-        self._request.set_tensor(port.get_any_name(), tensor)
-        return blocks
+    def _pack(self) -> None:
+        """The first inference packs the weights; then the file's pages are no longer needed."""
+        zero, one = np.zeros(1, np.int64), np.ones(1, np.int64)
+        batch = RaggedBatch(
+            token_ids_N=zero,
+            positions_N=zero,
+            begins=(0, 1),
+            past_S=zero,
+            tables_SB=zero[None],
+            num_decodes=len(one),
+            sampled=(),
+            sampled_rows=(0,),
+        )
+        for share in self._requests:
+            self.logits(batch, share)
+        self.clear([0])
+        self._weights.forget_pages()
 
 
-def bytes_per_block(config: DecoderConfig, dtype: str) -> int:
+def bytes_per_block(config: DecoderConfig, precision: str) -> int:
     """Keys and values of one block over all layers."""
     numbers = 2 * config.num_layers * config.num_kv_heads * config.head_dim * BLOCK_TOKENS
-    return numbers * _CACHE_BYTES[dtype]
+    return numbers * _CACHE_BYTES[precision]
 
 
-def _is_cache(port: ov.ConstOutput) -> bool:
-    return "_cache." in port.get_any_name()
+def _inputs(batch: RaggedBatch) -> dict[str, Ints]:
+    contexts_S = batch.past_S + np.diff(batch.begins)
+    blocks_S = -(-contexts_S // BLOCK_TOKENS)
+    is_used_SB = np.arange(batch.tables_SB.shape[1]) < blocks_S[:, None]
+    inputs: dict[str, npt.ArrayLike] = {
+        "token_ids": batch.token_ids_N,
+        "positions": batch.positions_N,
+        "past_lens": batch.past_S,
+        "begins": batch.begins,
+        "blocks": batch.tables_SB[is_used_SB],
+        "block_begins": np.concatenate(([0], blocks_S.cumsum())),
+        "max_context": contexts_S.max(),
+        "rows": batch.sampled_rows,  # none: the head multiplies nothing
+    }
+    return {name: np.array(values, dtype=np.int32) for name, values in inputs.items()}
+
+
+def _blocks(port: ov.ConstOutput, num_blocks: int) -> ov.Tensor:
+    shape = port.get_partial_shape()
+    dims = [num_blocks, *(shape[axis].get_length() for axis in (1, 2, 3))]
+    return ov.Tensor(port.get_element_type(), ov.Shape(dims))
+
+
+def _zero(tensor: ov.Tensor) -> None:
+    blocks: npt.NDArray[np.generic] = tensor.data
+    blocks[:] = 0

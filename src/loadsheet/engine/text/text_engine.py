@@ -86,7 +86,7 @@ class TextEngine:
         grant_blocks(plan.batch.grants, self._sequences, self._model.num_blocks)
         batch = lower(plan.batch, self._sequences, self._model.block_tokens)
         with torch.inference_mode():
-            logits_RV = self._model.logits(batch)
+            logits_RV = self._model.logits(batch, plan.share)
             self._mark_cached(plan.batch)
             return tuple(self._outputs(batch, logits_RV)) if logits_RV is not None else ()
 

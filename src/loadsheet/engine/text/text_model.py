@@ -1,6 +1,7 @@
 """The seam between serving text and computing it: ragged steps over a cache of blocks.
 
-`TorchTextModel` computes with our decoder on any torch device; `engine.openvino` has one for CPUs.
+`TorchTextModel` computes with our decoder on any torch device; `engine.openvino` has one for CPUs,
+compiled for the whole device and for a half of it.
 """
 
 from collections.abc import Sequence
@@ -30,8 +31,9 @@ class TextModel(Protocol):
     weight_bytes: int
     kv_bytes: int
 
-    def logits(self, batch: RaggedBatch) -> Tensor | None:
-        """One forward pass; logits [R, V] of `batch.sampled_rows`, None where there are none."""
+    def logits(self, batch: RaggedBatch, share: float = 1.0) -> Tensor | None:
+        """One forward pass on this share of the device; logits [R, V] of `batch.sampled_rows`,
+        None where there are none."""
         ...
 
     def clear(self, block_ids: Sequence[int]) -> None:
@@ -66,7 +68,8 @@ class TorchTextModel:
         num_blocks = blocks_within(kv_bytes, per_block, block_tokens)
         return cls(decoder, num_blocks=num_blocks, block_tokens=block_tokens)
 
-    def logits(self, batch: RaggedBatch) -> Tensor | None:
+    def logits(self, batch: RaggedBatch, share: float = 1.0) -> Tensor | None:
+        assert share == 1.0, "torch computes on the whole device"
         device = self._decoder.device
         with torch.inference_mode():
             hidden_ND = self._decoder.hidden(
