@@ -121,6 +121,26 @@ class Table:
             raise self.wrong(key, "true or false")
         return value
 
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """A list of numbers; empty when absent."""
+        values = self.raw(key)
+        if values is None:
+            return ()
+        if not isinstance(values, list) or not all(
+            isinstance(value, int | float) and not isinstance(value, bool) for value in values
+        ):
+            raise self.wrong(key, "a list of numbers")
+        return tuple(float(value) for value in values)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of texts; empty when absent."""
+        values = self.raw(key)
+        if values is None:
+            return ()
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise self.wrong(key, "a list of texts in quotes")
+        return tuple(values)
+
     def child(self, key: str) -> "Table":
         """The table under `key`; empty when absent."""
         value = self.raw(key)

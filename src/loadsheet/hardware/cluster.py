@@ -1,13 +1,29 @@
-"""Several devices: the links between them, nodes, and a cluster read from a file."""
+"""Several devices: the links between them, nodes, and a cluster read from a file.
 
-import tomllib
-from collections.abc import Mapping
+name = "two kinds"
+[[node]]
+name = "big"
+device = "h100-sxm"
+num_devices = 8
+count = 2
+zone = "a"
+[[node]]
+device = "l40s"
+num_devices = 4
+may_buy = true
+"""
+
+import json
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog, with_price
 from loadsheet.hardware.device import Device
+from loadsheet.settings import Table, read_toml
+
+SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +37,17 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """`num_devices` equal devices with a scale-up link; without one they talk over the host."""
+    """`num_devices` equal devices with a scale-up link; without one they talk over the host.
+
+    `may_stop` when unused, and then costs nothing; a node that may not is paid in any case.
+    """
 
     device: Device
     num_devices: int
     network: Link
+    name: str = ""
+    zone: str = ""
+    may_stop: bool = True
 
     @property
     def link(self) -> Link:
@@ -38,9 +60,12 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """Nodes and how many of each."""
+    """Nodes and how many of each. Of the devices named in `unlimited` any number may be had, by
+    whole nodes."""
 
     nodes: tuple[tuple[Node, int], ...]
+    name: str = ""
+    unlimited: frozenset[str] = frozenset()
 
     @property
     def num_devices(self) -> int:
@@ -48,41 +73,72 @@ class Cluster:
 
 
 def read_cluster(path: Path, catalog: DeviceCatalog) -> Cluster:
-    """A TOML file of `[[node]]` tables: device, num_devices, count, network_gb_per_s,
-    usd_per_hour (per device, replacing the catalogue's)."""
-    try:
-        with path.open("rb") as handle:
-            fields = tomllib.load(handle)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    tables = fields.get("node")
-    if not isinstance(tables, list) or not tables:
+    """The cluster of a TOML file (`cluster.schema.json`). Raises ConfigError with the line."""
+    table = read_toml(path, "cluster")
+    version = table.integer("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise table.wrong("schema_version", str(SCHEMA_VERSION))
+    if not table.has("node"):
         raise ConfigError(f"{path}: has no [[node]] table")
-    return Cluster(nodes=tuple(_node(table, catalog, str(path)) for table in tables))
-
-
-_KEYS = {"device", "num_devices", "count", "network_gb_per_s", "usd_per_hour"}
-
-
-def _node(fields: object, catalog: DeviceCatalog, where: str) -> tuple[Node, int]:
-    if not isinstance(fields, Mapping):
-        raise ConfigError(f"{where}: node is {fields!r}, expected a table")
-    unknown = sorted(set(fields) - _KEYS)
-    if unknown:
-        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(_KEYS))}")
-    device = catalog.find(str(fields.get("device", "")))
-    if "usd_per_hour" in fields:
-        device = with_price(device, float(fields["usd_per_hour"]))
-    rate = float(fields.get("network_gb_per_s", 12.5)) * 1e9
-    network = Link(name="network", bytes_per_s=rate, latency_s=1e-5)
-    num_devices = _count(fields, "num_devices", where)
-    return Node(device=device, num_devices=num_devices, network=network), _count(
-        fields, "count", where
+    rows = [_node(child, catalog, index) for index, child in enumerate(table.children("node"))]
+    cluster = Cluster(
+        nodes=tuple((node, count) for node, count, _ in rows),
+        name=table.text("name") or path.stem,
+        unlimited=frozenset(node.device.name for node, _, may_buy in rows if may_buy),
     )
+    table.finish()
+    names = [node.name for node, _ in cluster.nodes]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{path}: two nodes share a name: {', '.join(names)}")
+    return cluster
 
 
-def _count(fields: Mapping[str, object], key: str, where: str) -> int:
-    value = fields.get(key, 1)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{where}: {key} is {value!r}, expected a whole number ≥ 1")
+def cluster_schema() -> dict[str, object]:
+    """The JSON Schema of the format."""
+    text = files("loadsheet.hardware").joinpath("cluster.schema.json").read_text(encoding="utf-8")
+    schema = json.loads(text)
+    assert isinstance(schema, dict)
+    return schema
+
+
+def _node(table: Table, catalog: DeviceCatalog, index: int) -> tuple[Node, int, bool]:
+    table.required("device")
+    try:
+        device = catalog.find(table.text("device") or "")
+    except ConfigError as error:
+        raise table.error("device", f"names no device: {error}") from error
+    usd_per_hour = table.optional_number("usd_per_hour")
+    if usd_per_hour is not None:
+        if usd_per_hour < 0:
+            raise table.wrong("usd_per_hour", "0 or more dollars per device and hour")
+        device = with_price(device, usd_per_hour)
+    network = Link(
+        name="network",
+        bytes_per_s=_positive(table, "network_gb_per_s", 12.5) * 1e9,
+        latency_s=1e-5,
+    )
+    node = Node(
+        device=device,
+        num_devices=_count(table, "num_devices"),
+        network=network,
+        name=table.text("name") or f"node-{index + 1}",
+        zone=table.text("zone") or "",
+        may_stop=table.flag("may_stop", True),
+    )
+    count, may_buy = _count(table, "count"), table.flag("may_buy", False)
+    table.finish()
+    return node, count, may_buy
+
+
+def _count(table: Table, key: str) -> int:
+    value = table.integer(key, 1)
+    if value < 1:
+        raise table.wrong(key, "a whole number, expected 1 or more")
+    return value
+
+
+def _positive(table: Table, key: str, default: float) -> float:
+    value = table.number(key, default)
+    if value <= 0:
+        raise table.wrong(key, "a number above 0")
     return value

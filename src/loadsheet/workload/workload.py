@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from loadsheet.errors import ConfigError
 from loadsheet.workload.arrivals import ClosedLoop
+from loadsheet.workload.planning import ModelChoice, Planning
 from loadsheet.workload.traffic import Draw, Traffic, draws
 
 
@@ -42,6 +43,8 @@ class Workload:
     traffic: tuple[Traffic, ...]
     seed: int = 0
     run: RunPlan = RunPlan()
+    models: tuple[ModelChoice, ...] = ()
+    planning: Planning = Planning()
 
     def __post_init__(self) -> None:
         names = [traffic.name for traffic in self.traffic]
@@ -49,6 +52,9 @@ class Workload:
             raise ConfigError("a workload needs at least one class of traffic")
         if len(set(names)) < len(names):
             raise ConfigError(f"two classes share a name: {', '.join(names)}")
+        models = [model.name for model in self.models]
+        if len(set(models)) < len(models):
+            raise ConfigError(f"two models share a name: {', '.join(models)}")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; give 0 or more")
 

@@ -23,6 +23,7 @@ from loadsheet.errors import ConfigError
 from loadsheet.settings import Table, read_toml
 from loadsheet.workload.arrivals import ClosedLoop, OpenLoop
 from loadsheet.workload.lengths import Empirical, Fixed, Length, LogNormal, Uniform
+from loadsheet.workload.planning_tables import read_models, read_planning
 from loadsheet.workload.slo import ImageSLO, TextSLO
 from loadsheet.workload.slo_presets import slo_preset
 from loadsheet.workload.trace import Replay
@@ -67,6 +68,8 @@ def _workload(table: Table, folder: Path) -> Workload:
         name=table.text("name") or "unnamed",
         seed=table.integer("seed", 0),
         run=_run_plan(table.child("run")),
+        models=read_models(table),
+        planning=read_planning(table.child("plan")),
         traffic=tuple(_traffic(child, folder) for child in table.children("traffic")),
     )
     table.finish()
@@ -202,21 +205,12 @@ def _distribution(table: Table) -> Length:
             table.finish()
             return LogNormal(mean=mean, cv=cv, min=low, max=high)
         case "empirical":
-            values = tuple(int(value) for value in _numbers(table, "values"))
-            weights = _numbers(table, "weights")
+            values = tuple(int(value) for value in table.numbers("values"))
+            weights = table.numbers("weights")
             table.finish()
             return Empirical(values=values, weights=weights)
         case _:
             raise table.wrong("distribution", "'uniform', 'lognormal' or 'empirical'")
-
-
-def _numbers(table: Table, key: str) -> tuple[float, ...]:
-    values = table.raw(key)
-    if values is None:
-        return ()
-    if not isinstance(values, list) or not all(isinstance(value, int | float) for value in values):
-        raise table.wrong(key, "a list of numbers")
-    return tuple(float(value) for value in values)
 
 
 def _text_slo(owner: Table) -> TextSLO:
