@@ -33,7 +33,8 @@ def test_the_quick_path_runs(tmp_path):
 
 def test_stored_runs_hold_what_fits_and_reports_read():
     runs = read_runs(EXAMPLE / "runs")
-    assert {"kv-cache", "attention"} <= {run.name for run in runs}
+    assert {"kv-cache", "attention", "mixers", "jax"} <= {run.name for run in runs}
+    assert any(run.command == "train text" for run in runs)
     for run in runs:
         assert run.status == "finished"
         stored = sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
@@ -43,7 +44,7 @@ def test_stored_runs_hold_what_fits_and_reports_read():
                 assert run.number(key) is not None
 
 
-@pytest.mark.parametrize("name", ["kv-cache", "attention"])
+@pytest.mark.parametrize("name", ["kv-cache", "attention", "mixers"])
 def test_stored_figures_are_those_of_the_guide(name):
     [run] = [run for run in read_runs(EXAMPLE / "runs") if run.name == name]
     shown = EXAMPLE.parents[1] / "docs" / "guide" / "img" / f"decoder-{name}.svg"
