@@ -150,10 +150,13 @@ def _style_bleed(facts: Facts, page: Page) -> None:
         f"(seen ones: {percent(seen)}), {percent(style)} of them in the style"
         for method, seen, unseen, style in gaps
     )
+    widest = max(gaps, key=lambda gap: gap[1] - gap[2])
     page.say(
         "**Style bleed.** The style is wanted for concepts that were never shown in it, without",
-        f"the content of those that were: {named}. A method whose style score is high and whose",
-        "concepts are lost has learnt a few pictures, not a style.",
+        f"the content of those that were: {named}. The widest gap between seen and held-out",
+        f"concepts is {points(max(0.0, widest[1] - widest[2]))} (`{widest[0]}`): a wide one means",
+        "that pictures were learnt by heart, a narrow one with few concepts recognised that the",
+        "style pushed the concepts out.",
     )
 
 
