@@ -1,4 +1,4 @@
-"""The recipe of a decoder from nothing; the defaults are those of the stored run."""
+"""The recipe of a decoder from nothing; the defaults are those of the full run of the example."""
 
 from dataclasses import dataclass, field
 
