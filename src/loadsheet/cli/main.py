@@ -19,6 +19,7 @@ COMMANDS = {
     "explain": "one model taken apart: params, FLOPs, bytes, time, memory by owner",
     "compare": "side by side: attention and recurrence, latent and pixel, models",
     "predict": "price many cases: one JSON line in, one out",
+    "simulate": "a plan or models on devices under a workload, in virtual time",
     "bounds": "the goodput of a mix on a device that no scheduler can exceed",
     "calibrate": "measure this machine, so that it can be planned with as device cpu",
     "catalog": "search the catalogues of models and devices",
@@ -35,7 +36,7 @@ COMMANDS = {
 }
 
 _GROUPS = {
-    "plan": ("explain", "compare", "predict", "bounds", "calibrate", "catalog"),
+    "plan": ("explain", "compare", "predict", "simulate", "bounds", "calibrate", "catalog"),
     "fly": ("up", "serve", "generate", "bench", "assets"),
     "learn": ("train", "adapt", "runs", "scaling", "results"),
 }

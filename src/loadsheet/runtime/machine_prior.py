@@ -1,5 +1,6 @@
 """The cost model's step times of the served models, boiled down to an `AffinePrior`."""
 
+from loadsheet.cost.pipelined_text import PipelinedTextCost
 from loadsheet.cost.step_cost import ImageStepCost, TextStepCost
 from loadsheet.sched.affine_prior import ImagePrior, TextPrior
 from loadsheet.sched.plan import ImageShape, StepKind, TextShape
@@ -11,7 +12,7 @@ _IMAGES = 4
 _KINDS = (StepKind.ENCODE, StepKind.DENOISE, StepKind.VAE_DECODE)
 
 
-def text_prior(cost: TextStepCost) -> TextPrior:
+def text_prior(cost: TextStepCost | PipelinedTextCost) -> TextPrior:
     """Lines through an empty step, a batch, a chunk and a context of usual sizes."""
     one, batch = (_text(cost, decodes=size) for size in (1, _BATCH))
     long = _text(cost, decodes=_BATCH, cached=_BATCH * _CONTEXT)
@@ -38,7 +39,9 @@ def image_prior(cost: ImageStepCost, width: int, height: int) -> ImagePrior:
     )
 
 
-def _text(cost: TextStepCost, *, decodes: int = 0, cached: int = 0, prefill: int = 0) -> float:
+def _text(
+    cost: TextStepCost | PipelinedTextCost, *, decodes: int = 0, cached: int = 0, prefill: int = 0
+) -> float:
     shape = TextShape(
         num_decodes=decodes,
         decode_context_tokens=cached,

@@ -8,8 +8,10 @@ ordered ──start-up──► up ──retired──► works off what it has 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from loadsheet.errors import ConfigError
+from loadsheet.runtime.event_log import EventLogWriter
 from loadsheet.sched.policies import make_policy, make_scheduler
 from loadsheet.sched.scheduler import Scheduler
 from loadsheet.sched.step_times import KnownStepTimes
@@ -20,6 +22,7 @@ from loadsheet.sim.noise import log_normal_noise
 from loadsheet.sim.price_book import PriceBook
 from loadsheet.sim.replica import Replica
 from loadsheet.sim.scenario import Failure, OnFailure, Scenario
+from loadsheet.sim.served_prior import served_prior
 from loadsheet.sim.simulation import Simulation
 from loadsheet.sim.slow_prices import SlowPrices
 from loadsheet.sim.span import SpanRecorder
@@ -29,15 +32,19 @@ from loadsheet.sim.work_prices import WorkPrices
 
 @dataclass(slots=True)
 class Fleet:
-    """`record_spans` makes a recorder for a replica, by its name."""
+    """`record_spans` makes a recorder for a replica, by its name. With `log_dir` every replica
+    writes `NAME.events.jsonl` there, and learns its step times as a server does, so that a replay
+    needs nothing but the log."""
 
     deployment: Deployment
     book: PriceBook
     scenario: Scenario
     seed: int
     record_spans: Callable[[str], SpanRecorder | None]
+    log_dir: Path | None = None
     replicas: list[Replica] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)
+    _logs: list[EventLogWriter] = field(default_factory=list)
 
     def begin(self, simulation: Simulation) -> None:
         """Everybody of the deployment is up and warm at 0; failures are planned."""
@@ -51,6 +58,11 @@ class Fleet:
                 raise ConfigError(f"there is no replica {name!r}, only {', '.join(sorted(names))}")
         for failure in self.scenario.failures:
             simulation.at(failure.at_s, partial(self._fail, failure))
+
+    def close(self) -> None:
+        """Ends the event logs."""
+        for log in self._logs:
+            log.close()
 
     def group(self, name: str) -> ReplicaGroup:
         for group in self.deployment.groups:
@@ -126,15 +138,23 @@ class Fleet:
         noise_cv = scenario.noise_cv
         options = DeviceOptions(
             noise=log_normal_noise(noise_cv, f"{self.seed} {name}") if noise_cv else None,
-            can_jump=not (scenario.step_by_step or scenario.has_learning),
+            can_jump=not scenario.step_by_step,
             work=WorkPrices(prices),
             adapters=AdapterShelf(load_s=startup.adapter_s, max_adapters=startup.max_adapters),
             spans=self.record_spans(name),
+            log=None if self.log_dir is None else self._log(name, group, self.log_dir),
         )
         return SimDevice(name, partial(self._scheduler, group, own), own, options)
 
+    def _log(self, name: str, group: ReplicaGroup, folder: Path) -> EventLogWriter:
+        prior = served_prior(group, self.book.prices(group))
+        path = folder / f"{name}.events.jsonl"
+        self._logs.append(EventLogWriter(path, group.limits, group.policy, prior))
+        return self._logs[-1]
+
     def _scheduler(self, group: ReplicaGroup, prices: StepPrices) -> Scheduler:
-        if self.scenario.has_learning:
-            return make_scheduler(group.limits, group.policy, prices.seconds)
+        if self.scenario.has_learning or self.log_dir is not None:
+            prior = served_prior(group, self.book.prices(group))
+            return make_scheduler(group.limits, group.policy, prior)
         times = KnownStepTimes(prices.seconds)
         return Scheduler(group.limits, make_policy(group.policy), times)

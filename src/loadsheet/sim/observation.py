@@ -1,5 +1,6 @@
 """Looking at a running fleet at set times, without changing what it does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,11 +23,20 @@ class Window:
         return self.end_s - self.start_s
 
 
-def observe(fleet: Fleet, simulation: Simulation, window: Window) -> None:
+Progress = Callable[[float], None]
+"""Told the share of the window that is over, now and then."""
+
+
+def observe(
+    fleet: Fleet, simulation: Simulation, window: Window, progress: Progress | None = None
+) -> None:
     """Memory at even times up to the window's end; busy time at both ends of the window."""
     num_samples = max(2, min(SAMPLES, MAX_SAMPLES // len(fleet.replicas)))
     for idx in range(num_samples):
-        simulation.at(window.end_s * idx / (num_samples - 1), partial(_sample, fleet))
+        at_s = window.end_s * idx / (num_samples - 1)
+        simulation.at(at_s, partial(_sample, fleet))
+        if progress is not None:
+            simulation.at(at_s, partial(_report, progress, at_s / window.end_s))
     simulation.at(window.start_s, partial(_begin, fleet))
     simulation.at(window.end_s, partial(_end, fleet))
 
@@ -36,6 +46,11 @@ def _sample(fleet: Fleet, simulation: Simulation, now_s: float) -> None:
     for replica in fleet.replicas:
         if replica.device.is_up or replica.device.num_inside:
             replica.sample(now_s)
+
+
+def _report(progress: Progress, share: float, simulation: Simulation, now_s: float) -> None:
+    del simulation, now_s
+    progress(share)
 
 
 def _begin(fleet: Fleet, simulation: Simulation, now_s: float) -> None:

@@ -8,6 +8,7 @@ Whoever simulates more than once keeps a `Simulator`, which keeps the prices of 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from loadsheet.sim.class_results import (
 from loadsheet.sim.demand import Demand
 from loadsheet.sim.deployment import Deployment
 from loadsheet.sim.fleet import Fleet
-from loadsheet.sim.observation import Window, observe
+from loadsheet.sim.observation import Progress, Window, observe
 from loadsheet.sim.price_book import PriceBook
 from loadsheet.sim.record import Record
 from loadsheet.sim.replica_results import replica_result
@@ -55,11 +56,14 @@ def simulate_plan(
 
 @dataclass(slots=True, kw_only=True)
 class Simulator:
-    """`trace_s` records the steps between two times, for `spans`, of every replica."""
+    """`trace_s` records the steps between two times as `spans` of every replica; `log_dir` is an
+    existing folder for an event log of each, which `runtime.replay` replays."""
 
     scenario: Scenario = field(default_factory=Scenario)
     book: PriceBook = field(default_factory=PriceBook)
     trace_s: tuple[float, float] | None = None
+    log_dir: Path | None = None
+    progress: Progress | None = None
 
     def run(
         self,
@@ -73,6 +77,8 @@ class Simulator:
         """Requests due in `seconds` after `warmup` count; the load stays on until they are over or
         `workload.run.drain_s` is. `seed` fixes every draw, in place of the workload's."""
         window = _window(seconds, warmup)
+        if self.log_dir is not None and self.scenario.failures:
+            raise ConfigError("a failed replica forgets its log; ask for a log or for failures")
         models = {one.name: served_model(one, deployment, self.book) for one in workload.traffic}
         demand = Demand(
             workload=workload,
@@ -89,13 +95,15 @@ class Simulator:
             scenario=self.scenario,
             seed=seed,
             record_spans=partial(self._recorder, recorders),
+            log_dir=self.log_dir,
         )
         simulation = Simulation([], make_router(deployment.router), follow_up=demand.over)
         fleet.begin(simulation)
         for autoscaler in self.scenario.autoscalers:
             begin_autoscaling(autoscaler, fleet, simulation, demand.until_s)
-        observe(fleet, simulation, window)
+        observe(fleet, simulation, window, self.progress)
         records = simulation.run(demand.jobs(), demand.until_s)
+        fleet.close()
         replicas = tuple(
             replica_result(
                 one,

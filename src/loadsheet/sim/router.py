@@ -73,10 +73,10 @@ class LeastWorkRouter:
         self._take_out(device, self._keys.pop(self._orders[device.name]))
 
     def changed(self, device: SimDevice) -> None:
-        order = self._orders[device.name]
-        if order not in self._keys or self._keys[order][0] == device.work_s:
+        key = self._keys.get(self._orders.get(device.name, -1))
+        if key is None or key[0] == device.work_s:
             return
-        self._take_out(device, self._keys[order])
+        self._take_out(device, key)
         self.add(device)
 
     def choose(self, job: Job) -> SimDevice | None:
