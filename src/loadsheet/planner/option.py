@@ -1,9 +1,8 @@
 """A kind of replica: models together on a device, what they weigh, and how full it may run."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
-from itertools import combinations
 
 from loadsheet.cost.ledger import LedgerLine, Owner
 from loadsheet.hardware.device import Device
@@ -141,17 +140,27 @@ def _limit_s(one: ClassFit) -> float:
     return slo.ttft_s if isinstance(slo, TextSLO) else slo.deadline_s
 
 
-def options_of(fits: Sequence[ModelFit], *, may_share: bool = True) -> list[Option]:
+def options_of(fits: Sequence[ModelFit], private: Set[str] = frozenset()) -> list[Option]:
     """All sets of models that one kind of replica can hold, each alone first; those that cannot
-    work carry their rejection. Sharing is for replicas of one device."""
+    work carry their rejection. Sharing is for replicas of one device, and not for `private`
+    models. Of three or more models only sets whose pairs work are tried."""
     alone = [check(Option(fits=(fit,))) for fit in fits]
-    working = [option.fits[0] for option in alone if not option.rejection]
+    single = [
+        option.fits[0]
+        for option in alone
+        if not option.rejection and option.tp == 1 and option.models[0] not in private
+    ]
+    sets: list[tuple[ModelFit, ...]] = [(fit,) for fit in single]
     shared: list[Option] = []
-    most = min(_MAX_TOGETHER, len(working)) if may_share else 1
-    for number in range(2, most + 1):
-        for chosen in combinations(working, number):
-            if len({fit.model.name for fit in chosen}) == number and chosen[0].tp == 1:
-                shared.append(check(Option(fits=chosen)))
+    while sets and len(sets[0]) < _MAX_TOGETHER:
+        tried = [
+            check(Option(fits=(*chosen, fit)))
+            for chosen in sets
+            for fit in single[single.index(chosen[-1]) + 1 :]
+            if fit.model.name not in {one.model.name for one in chosen}
+        ]
+        shared += tried
+        sets = [option.fits for option in tried if not option.rejection]
     return alone + shared
 
 
