@@ -191,7 +191,9 @@ def sample(
 def fresh(data: Data, art_folder: Path, num_variants: int, first: int) -> npt.NDArray[np.uint8]:
     """Real icons of the same concepts, moved and zoomed in ways that no one has seen."""
     icons = load_icon_sets(art_folder)
-    plain = [p for p in data.pictures if p.variant == 0]
+    plain = sorted(
+        (p for p in data.pictures if p.variant == 0), key=lambda p: CONCEPTS.index(p.concept.name)
+    )
     config = GalleryConfig(seed=1)
     return np.stack(
         [
