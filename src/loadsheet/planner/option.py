@@ -112,7 +112,7 @@ class Option:
         if one.demand.kind is RequestKind.TEXT:
             decoding = text * self._decode_part
             left = 1 - self.tax - decoding
-            queue, blocked_s = text - decoding, self._step_s(one)
+            queue, blocked_s = text - decoding, self.blocked_s(one)
         else:
             left = 1 - self.tax - text
             queue, blocked_s = others, 0.0
@@ -129,7 +129,7 @@ class Option:
         prompts = sum(one.demand.planned_rps * one.prompt_s for one in texts)
         return 1 - prompts / whole if whole else 0.0
 
-    def _step_s(self, one: ClassFit) -> float:
+    def blocked_s(self, one: ClassFit) -> float:
         """The longest step of another model, which nobody interrupts."""
         others = [fit.step_s for fit in self.fits if fit.model.name != one.demand.model]
         return max(others, default=0.0)
