@@ -10,17 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from loadsheet.errors import ConfigError
+from loadsheet.workload.rhythm import Rhythm, clock_times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenLoop:
     """Independent gaps with mean 1/rate and coefficient of variation `cv`, gamma distributed.
 
-    cv 1 is Poisson, 0 a metronome, above 1 bursty (vLLM's `burstiness` is 1/cv²).
+    cv 1 is Poisson, 0 a metronome, above 1 bursty (vLLM's `burstiness` is 1/cv²). With a `rhythm`
+    the rate is the mean over a long time, and gaps are stretched where the rhythm is slow.
     """
 
     rate_rps: float
     cv: float = 1.0
+    rhythm: Rhythm | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.rate_rps < float("inf"):
@@ -28,8 +31,18 @@ class OpenLoop:
         if not 0 <= self.cv < float("inf"):
             raise ConfigError(f"cv is {self.cv}; give 0 (even), 1 (Poisson) or more (bursts)")
 
-    def times_s(self, rng: np.random.Generator) -> Iterator[float]:
-        """Arrival times from 0 on, without end."""
+    def times_s(
+        self, rng: np.random.Generator, rhythm_rng: np.random.Generator | None = None
+    ) -> Iterator[float]:
+        """Arrival times from 0 on, without end. A rhythm draws its states from a stream of its
+        own, `rhythm_rng`."""
+        if self.rhythm is None:
+            return self._steady_s(rng)
+        if rhythm_rng is None:
+            raise ValueError("a rhythm needs its own generator")
+        return clock_times(self._steady_s(rng), self.rhythm.pieces(rhythm_rng))
+
+    def _steady_s(self, rng: np.random.Generator) -> Iterator[float]:
         now_s = 0.0
         while True:
             now_s += self._gap_s(rng)

@@ -110,10 +110,17 @@ def draws(traffic: Traffic, seed: int) -> Iterator[Draw]:
             for index, row in enumerate(rows):
                 yield Draw(index=index, arrival_s=row.arrival_s, shape=row.shape)
         case OpenLoop() as process:
-            for index, arrival_s in enumerate(process.times_s(arrivals_rng)):
+            times = process.times_s(arrivals_rng, _rhythm_rng(process, seed, key))
+            for index, arrival_s in enumerate(times):
                 yield Draw(index=index, arrival_s=arrival_s, shape=traffic.draw(shapes_rng))
         case ClosedLoop():
             index = 0
             while True:
                 yield Draw(index=index, arrival_s=None, shape=traffic.draw(shapes_rng))
                 index += 1
+
+
+def _rhythm_rng(process: OpenLoop, seed: int, key: int) -> np.random.Generator:
+    """Of the class, or of all classes that share the rhythm."""
+    shared = process.rhythm.shared if process.rhythm else ""
+    return np.random.default_rng([seed, crc32(shared.encode()) if shared else key, 2])

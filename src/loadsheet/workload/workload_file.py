@@ -24,6 +24,7 @@ from loadsheet.settings import Table, read_toml
 from loadsheet.workload.arrivals import ClosedLoop, OpenLoop
 from loadsheet.workload.lengths import Empirical, Fixed, Length, LogNormal, Uniform
 from loadsheet.workload.planning_tables import read_models, read_planning
+from loadsheet.workload.rhythm import Bursts, Rhythm, Week
 from loadsheet.workload.slo import ImageSLO, TextSLO
 from loadsheet.workload.slo_presets import slo_preset
 from loadsheet.workload.trace import Replay
@@ -158,8 +159,36 @@ def _open_loop(table: Table, process: str) -> OpenLoop:
     cv = 0.0 if process == "constant" else 1.0
     if process == "gamma":
         cv = table.number("cv", cv)
+    rhythm = _rhythm(table.child("rhythm")) if table.has("rhythm") else None
     table.finish()
-    return OpenLoop(rate_rps=rate_rps, cv=cv)
+    return OpenLoop(rate_rps=rate_rps, cv=cv, rhythm=rhythm)
+
+
+def _rhythm(table: Table) -> Rhythm:
+    match table.text("kind"):
+        case "on-off":
+            on_s, off_s = table.number("on_s", 0.0), table.number("off_s", 0.0)
+            shared = table.text("shared") or ""
+            table.finish()
+            return Bursts(factors=(1.0, 0.0), dwell_s=(on_s, off_s), shared=shared)
+        case "bursts":
+            factors, dwell_s = table.numbers("factors"), table.numbers("dwell_s")
+            shared = table.text("shared") or ""
+            table.finish()
+            return Bursts(factors=factors, dwell_s=dwell_s, shared=shared)
+        case "week":
+            default = Week()
+            week = Week(
+                hours=table.numbers("hours"),
+                weekdays=table.numbers("weekdays") or default.weekdays,
+                start_hour=table.number("start_hour", default.start_hour),
+                peak_hour=table.number("peak_hour", default.peak_hour),
+                swing=table.number("swing", default.swing),
+            )
+            table.finish()
+            return week
+        case _:
+            raise table.wrong("kind", "'on-off', 'bursts' or 'week'")
 
 
 def _replay(table: Table, folder: Path) -> Replay:

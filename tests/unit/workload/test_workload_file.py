@@ -9,6 +9,7 @@ import pytest
 from loadsheet.errors import ConfigError
 from loadsheet.workload.arrivals import ClosedLoop, OpenLoop
 from loadsheet.workload.lengths import Empirical, Fixed, LogNormal, Uniform
+from loadsheet.workload.rhythm import Bursts, Week
 from loadsheet.workload.slo import ImageSLO, TextSLO
 from loadsheet.workload.trace import Replay
 from loadsheet.workload.traffic import StandaloneSLO
@@ -208,3 +209,37 @@ def test_unreadable_files_are_named(tmp_path):
     (tmp_path / "bad.toml").write_text("[[")
     with pytest.raises(ConfigError, match="is not TOML"):
         read_workload(tmp_path / "bad.toml")
+
+
+def with_rhythm(**rhythm):
+    arrivals = {"process": "gamma", "rate_rps": 2, "cv": 2, "rhythm": rhythm}
+    made = document(text={"arrivals": arrivals})
+    jsonschema.validate(made, workload_schema())
+    return parse_workload(made).traffic[0].arrivals.rhythm
+
+
+def test_rhythms_are_read():
+    assert with_rhythm(kind="on-off", on_s=5, off_s=20, shared="sale") == Bursts(
+        factors=(1, 0), dwell_s=(5, 20), shared="sale"
+    )
+    assert with_rhythm(kind="bursts", factors=[1, 4, 0.5], dwell_s=[60, 10, 30]) == Bursts(
+        factors=(1, 4, 0.5), dwell_s=(60, 10, 30)
+    )
+    assert with_rhythm(kind="week", start_hour=33, swing=0.2) == Week(start_hour=33, swing=0.2)
+
+
+@pytest.mark.parametrize(
+    ("rhythm", "message"),
+    [
+        ({"kind": "weak"}, "'on-off', 'bursts' or 'week'"),
+        ({"kind": "on-off", "on_s": 5, "of_s": 20}, "of_s is not a setting; did you mean off_s"),
+        ({"kind": "bursts", "factors": [1, 2], "dwell_s": [3]}, "2 factors and 1 dwell_s"),
+        ({"kind": "week", "hours": [1, 2]}, "give 24"),
+    ],
+)
+def test_wrong_rhythms_are_named(rhythm, message):
+    arrivals = {"process": "poisson", "rate_rps": 2, "rhythm": rhythm}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document(text={"arrivals": arrivals}), workload_schema())
+    with pytest.raises(ConfigError, match=message):
+        parsed(text={"arrivals": arrivals})
