@@ -25,7 +25,7 @@ def main() -> None:
     for row, (run, sheet) in enumerate(zip(runs, sheets, strict=True)):
         _paste_row(page, sheet, source=0, row=row, label=_label(run))
     _paste_row(page, sheets[-1], source=1, row=len(runs), label="real")
-    page.save(target)
+    page.quantize(64).save(target, optimize=True)
 
 
 def _paste_row(page: Image.Image, sheet: Image.Image, *, source: int, row: int, label: str) -> None:
