@@ -20,6 +20,7 @@ from loadsheet.track import StoredRun
 
 _NO_BASE = ("scratch", "tfidf")
 _NEAR = 0.01  # one percentage point
+_PLAUSIBLE = (0.55, 1.25)  # LoRA step / full step: optimiser saved, small products added
 _SETTLED = 0.9  # of the fall of the loss
 
 
@@ -182,6 +183,16 @@ def _lora_beside_full(page: Page, name: str, main: Mapping[str, Outcome]) -> Non
     page.say(
         f"Measured on the {name}: a quiet step of `{lora.method}` takes {percent(quick / slow)} of",
         "a full one" + (f", its peak memory is {percent(memory)}." if memory is not None else "."),
+        _doubt(quick / slow),
+    )
+
+
+def _doubt(ratio_of_steps: float) -> str:
+    if _PLAUSIBLE[0] <= ratio_of_steps <= _PLAUSIBLE[1]:
+        return ""
+    return (
+        "The count allows two thirds to a little over one: these two runs did not have the machine "
+        "to the same degree, so trust the count and not this ratio."
     )
 
 

@@ -194,6 +194,15 @@ def test_a_repeated_seed_is_no_further_draw(folder):
     assert (spread.low, spread.high, spread.num) == (0.84, 0.90, 2)
 
 
+@pytest.mark.parametrize(("s_per_step", "is_doubted"), [(0.21, False), (0.03, True), (0.9, True)])
+def test_a_ratio_that_the_count_forbids_is_not_trusted(folder, s_per_step, is_doubted):
+    for seed in (0, 1):
+        summary = {**text_summary("lora", seed, accuracy=0.85), "s_per_step": s_per_step}
+        store(folder, "adapt text", summary, [1.0, 0.6, 0.4, 0.3])
+    page = comparison_page(gather(read_runs(folder)))
+    assert ("trust the count" in plain(page)) == is_doubted
+
+
 def test_what_no_run_shows_is_listed_and_not_claimed(tmp_path):
     bare = {"method": "probe", "seed": 0, "train_domain": "all", "num_train_examples": 10}
     store(tmp_path, "adapt text", {**bare, "num_steps": 0, "accuracy": 0.5})
