@@ -4,9 +4,11 @@ A new executor joins by a line in EXECUTORS.
 """
 
 import itertools
+import queue
 import tempfile
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -32,8 +34,17 @@ from loadsheet.engine.text.text_model import TorchTextModel
 from loadsheet.engine.torch_device import Placement
 from loadsheet.engine.torch_executor import TorchExecutor
 from loadsheet.errors import LoadsheetError
-from loadsheet.runtime.executor import Executor, FinishReason, ImageOutput, TextOutput
+from loadsheet.runtime.clock import MonotonicClock
+from loadsheet.runtime.device_loop import DeviceLoop
+from loadsheet.runtime.executor import (
+    Executor,
+    FinishReason,
+    ImageOutput,
+    StepResult,
+    TextOutput,
+)
 from loadsheet.runtime.payload import ImagePayload, Payload, Sampling, TextPayload
+from loadsheet.runtime.update import Failed, Image, Rejected, Token, Update
 from loadsheet.sched.event import Arrived, Cancelled, StepFinished
 from loadsheet.sched.limits import DeviceLimits, ImageLimits, ImageSize, TextLimits
 from loadsheet.sched.plan import StepPlan
@@ -355,3 +366,83 @@ def test_steps_mix_kinds_and_batch_like_work(executor):
     assert len(set(kinds)) == 4
     assert sum(first is not second for first, second in itertools.pairwise(kinds)) > 6
     assert max(len(plan.request_ids()) for plan in drive.plans) == 3
+
+
+class Meeting:
+    """An executor whose first step on a half waits until the other half runs one as well."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self.inside = 0
+        self.lock = threading.Lock()
+        self.have_met = threading.Event()
+
+    def admit(self, request: Request, payload: Payload) -> None:
+        self.executor.admit(request, payload)
+
+    def release(self, request_id: str) -> None:
+        self.executor.release(request_id)
+
+    def run(self, plan: StepPlan) -> StepResult:
+        with self.lock:
+            self.inside += 1
+            if self.inside == 2:
+                self.have_met.set()
+        if plan.share < 1:
+            self.have_met.wait(10)
+        result = self.executor.run(plan)
+        with self.lock:
+            self.inside -= 1
+        return result
+
+
+def serve(executor: Executor, num_lanes: int) -> dict[str, list]:
+    """Texts and images through a device loop; their updates by name."""
+    scheduler = make_scheduler(replace(LIMITS, num_lanes=num_lanes))
+    loop = DeviceLoop(scheduler, executor, MonotonicClock(), num_lanes=num_lanes)
+    updates: dict[str, list] = {}
+    arrived: queue.SimpleQueue[tuple[str, Update]] = queue.SimpleQueue()
+    loop.start()
+    for idx in range(3):
+        for request, payload in (text(f"t{idx}", 9, 40), image(f"i{idx}", num_steps=6)):
+            name = request.request_id
+            updates[name] = []
+            loop.submit(request, payload, lambda update, name=name: arrived.put((name, update)))
+    num_running = len(updates)
+    while num_running:
+        name, update = arrived.get(timeout=60)
+        updates[name].append(update)
+        assert not isinstance(update, Failed | Rejected), update
+        is_last = isinstance(update, Token) and update.finish_reason is not None
+        num_running -= is_last or isinstance(update, Image)
+    loop.stop()
+    return updates
+
+
+needs_two_cores = pytest.mark.skipif(
+    cores_of_process().num_lanes < 2, reason="a lane needs a core of its own"
+)
+
+
+@needs_two_cores
+def test_steps_of_two_lanes_run_at_once():
+    meeting = Meeting(openvino_executor())
+    serve(meeting, num_lanes=2)
+    assert meeting.have_met.is_set()
+    alone = Meeting(openvino_executor())
+    serve(alone, num_lanes=1)
+    assert not alone.have_met.is_set()
+
+
+@needs_two_cores
+def test_two_lanes_give_what_one_gives():
+    one, two = (serve(openvino_executor(), num_lanes) for num_lanes in (1, 2))
+    for idx in range(3):
+        found, expected = (
+            [update.token_id for update in run[f"t{idx}"] if isinstance(update, Token)]
+            for run in (two, one)
+        )
+        assert found == expected
+        assert len(found) == 40
+        found, expected = (run[f"i{idx}"][-1].pixels_HWC.astype(int) for run in (two, one))
+        assert abs(found - expected).max() <= 1

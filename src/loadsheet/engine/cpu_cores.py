@@ -48,11 +48,11 @@ class CpuCores:
         return {share: CpuShare(num_threads=len(self.of(lane, share))) for share in kinds}
 
     def describe(self) -> str:
-        """For people: `2; lanes 0 | 1`."""
+        """For people: `0-3 (text 0-1, the rest 2-3 while both work)`."""
         if self.num_lanes == 1:
-            return f"{len(self.numbers)} on core {_ranges(self.numbers)}"
-        lanes = " | ".join(_ranges(self.of(lane, HALF)) for lane in range(2))
-        return f"{len(self.numbers)} on cores {_ranges(self.numbers)}, halves {lanes}"
+            return _ranges(self.numbers)
+        text, rest = (_ranges(self.of(lane, HALF)) for lane in range(2))
+        return f"{_ranges(self.numbers)} (text {text}, the rest {rest} while both work)"
 
 
 def cores_of_process(num_threads: int | None = None) -> CpuCores:

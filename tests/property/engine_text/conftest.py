@@ -7,9 +7,12 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from loadsheet.engine.cpu_cores import CpuShare
+from loadsheet.engine.openvino.text_model import OpenVinoTextModel
+from loadsheet.engine.openvino.weight_file import read_weights, write_weights
 from loadsheet.engine.text.config import DecoderConfig
 from loadsheet.engine.text.decoder import Decoder, DecoderWeights, Layer
-from loadsheet.engine.text.linear import build_linear
+from loadsheet.engine.text.linear import PlainLinear, build_linear
 from loadsheet.engine.text.tokenizer import FolderTokenizer
 
 FAMILIES = {
@@ -27,7 +30,7 @@ SIZES = {
 }
 
 
-def random_decoder(config: DecoderConfig, seed: int) -> Decoder:
+def random_weights(config: DecoderConfig, seed: int, build=build_linear) -> DecoderWeights:
     generator = torch.Generator().manual_seed(seed)
 
     def rand(*shape: int, scale: float = 1.0) -> torch.Tensor:
@@ -38,29 +41,48 @@ def random_decoder(config: DecoderConfig, seed: int) -> Decoder:
     layers = tuple(
         Layer(
             attention_norm_D=1 + rand(size),
-            qkv=build_linear(
+            qkv=build(
                 rand(qkv_rows, size, scale=2), rand(qkv_rows) if config.has_qkv_bias else None
             ),
-            out=build_linear(rand(size, size)),
+            out=build(rand(size, size), None),
             ffn_norm_D=1 + rand(size),
-            gate_up=build_linear(rand(2 * config.ffn_size, size)),
-            down=build_linear(rand(size, config.ffn_size)),
+            gate_up=build(rand(2 * config.ffn_size, size), None),
+            down=build(rand(size, config.ffn_size), None),
         )
         for _ in range(config.num_layers)
     )
-    weights = DecoderWeights(
+    return DecoderWeights(
         embedding_VD=rand(config.vocab_size, size, scale=size**0.5),
         layers=layers,
         final_norm_D=1 + rand(size),
-        head=build_linear(rand(config.vocab_size, size, scale=3)),
+        head=build(rand(config.vocab_size, size, scale=3), None),
         num_bytes=0,
     )
-    return Decoder(config, weights)
 
 
 @pytest.fixture(scope="session", params=sorted(FAMILIES))
-def decoder(request: pytest.FixtureRequest) -> Decoder:
-    return random_decoder(DecoderConfig.from_hf(SIZES | FAMILIES[request.param]), seed=5)
+def config(request: pytest.FixtureRequest) -> DecoderConfig:
+    return DecoderConfig.from_hf(SIZES | FAMILIES[request.param])
+
+
+@pytest.fixture(scope="session")
+def decoder(config: DecoderConfig) -> Decoder:
+    return Decoder(config, random_weights(config, seed=5))
+
+
+@pytest.fixture(scope="session")
+def openvino_model(
+    config: DecoderConfig, tmp_path_factory: pytest.TempPathFactory
+) -> OpenVinoTextModel:
+    """With the decoder's weights."""
+    path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
+    write_weights(random_weights(config, 5, PlainLinear), "fp32", path)
+    return OpenVinoTextModel(
+        read_weights(path, config),
+        precision="fp32",
+        num_blocks=200,
+        shares={1.0: CpuShare(num_threads=1)},
+    )
 
 
 @pytest.fixture(scope="session")

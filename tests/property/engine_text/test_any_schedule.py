@@ -162,6 +162,18 @@ class Driver:
                 self.rng.shuffle(self.free)
 
 
+def run(driver: Driver, jobs: list[Job], budget: int) -> None:
+    step_idx = 0
+    while not all(job.is_over for job in jobs):
+        for job in jobs:
+            if job.arrival_step == step_idx:
+                driver.admit(job)
+        active = [job for job in jobs if job.arrival_step <= step_idx and not job.is_over]
+        driver.step(active, budget)
+        step_idx += 1
+        assert step_idx < 2000
+
+
 @pytest.fixture(params=[512, 1], ids=["even", "uneven"], autouse=True, scope="module")
 def call_tokens(request: pytest.FixtureRequest) -> Iterator[None]:
     """With 1, decodes of unlike contexts attend in groups of their own, as long ones do."""
@@ -183,16 +195,21 @@ def test_every_request_gets_its_own_tokens(
     engine = TextEngine(
         TorchTextModel(decoder, num_blocks=NUM_BLOCKS, block_tokens=block_tokens), tokenizer
     )
-    driver = Driver(engine, block_tokens, random.Random(seed))
-    step_idx = 0
-    while not all(job.is_over for job in jobs):
-        for job in jobs:
-            if job.arrival_step == step_idx:
-                driver.admit(job)
-        active = [job for job in jobs if job.arrival_step <= step_idx and not job.is_over]
-        driver.step(active, budget)
-        step_idx += 1
-        assert step_idx < 2000
+    run(Driver(engine, block_tokens, random.Random(seed)), jobs, budget)
+    for job in jobs:
+        alone = generate(
+            decoder, job.prompt, max_output_tokens=job.num_output, sampling=job.sampling
+        )
+        assert job.tokens == list(alone), job.name
+
+
+@settings(max_examples=15, deadline=None)
+@given(jobs=jobs(), budget=st.integers(1, 24), seed=st.integers(0, 2**16))
+def test_openvino_gives_every_request_its_own_tokens(
+    decoder, openvino_model, tokenizer, jobs, budget, seed
+) -> None:
+    engine = TextEngine(openvino_model, tokenizer)
+    run(Driver(engine, openvino_model.block_tokens, random.Random(seed)), jobs, budget)
     for job in jobs:
         alone = generate(
             decoder, job.prompt, max_output_tokens=job.num_output, sampling=job.sampling

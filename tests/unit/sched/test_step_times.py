@@ -123,3 +123,12 @@ def test_one_stall_cannot_blow_up_the_margin(times):
 )
 def test_the_default_prior_is_what_its_docstring_says(kind, shape, seconds):
     assert small_cpu_prior(kind, "m", shape) == pytest.approx(seconds)
+
+
+def test_halves_of_a_device_learn_apart(times):
+    half = times.at(0.5)
+    assert 1 < half.predict(StepKind.DENOISE, "m", IMAGE) <= 2
+    observe(half, 1.5, 1.5)
+    assert half.predict(StepKind.DENOISE, "m", IMAGE) == pytest.approx(1.5)
+    assert times.predict(StepKind.DENOISE, "m", IMAGE) == 1.0
+    assert times.at(0.5) is half and times.at(1.0) is times

@@ -1,11 +1,16 @@
 """The batching engine gives what the plain loop gives, however its steps are cut and mixed."""
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from loadsheet.engine.cpu_cores import CpuShare
+from loadsheet.engine.openvino.text_model import OpenVinoTextModel
+from loadsheet.engine.openvino.weight_file import open_weights
 from loadsheet.engine.text.generate import generate
 from loadsheet.engine.text.text_engine import TextEngine
 from loadsheet.engine.text.text_model import TorchTextModel
@@ -74,11 +79,29 @@ def admit(engine: TextEngine, name: str, prompt: Iterable[int], **settings: obje
     engine.admit(request, payload)
 
 
-def make_engine(folder: Path, placement: Placement, num_blocks: int = 64) -> TextEngine:
+def torch_engine(folder: Path, placement: Placement, num_blocks: int = 64) -> TextEngine:
     decoder = load_decoder(folder, placement)
     return TextEngine(
         TorchTextModel(decoder, num_blocks=num_blocks, block_tokens=4), FolderTokenizer(folder)
     )
+
+
+def openvino_engine(folder: Path, placement: Placement, num_blocks: int = 64) -> TextEngine:
+    """With blocks of 32 tokens: plans for blocks of 4 grant it more room than it needs."""
+    assert placement.dtype is torch.float32
+    weights = open_weights(folder, "fp32", folder / "cache")
+    model = OpenVinoTextModel(
+        weights, precision="fp32", num_blocks=num_blocks, shares={1.0: CpuShare(num_threads=1)}
+    )
+    return TextEngine(model, FolderTokenizer(folder))
+
+
+MakeEngine = Callable[..., TextEngine]
+
+
+@pytest.fixture(params=[torch_engine, openvino_engine], ids=["torch", "openvino"])
+def make_engine(request: pytest.FixtureRequest) -> MakeEngine:
+    return request.param
 
 
 def plain(folder: Path, placement: Placement, prompt: Iterable[int], num: int, **sampling) -> list:
@@ -107,7 +130,7 @@ def collect(outputs: Iterable[object], tokens: dict[str, list[int]]) -> None:
     ],
     ids=["llama-gqa", "llama-tied", "qwen2-bias"],
 )
-def test_mixed_steps_give_the_plain_loop(make_folder, fp32, changes) -> None:
+def test_mixed_steps_give_the_plain_loop(make_folder, fp32, changes, make_engine) -> None:
     """Ragged prompts, one in chunks, one arriving while others decode, scattered blocks."""
     folder = make_folder(**changes)
     engine = make_engine(folder, fp32, num_blocks=80)
@@ -132,7 +155,7 @@ def test_mixed_steps_give_the_plain_loop(make_folder, fp32, changes) -> None:
         assert tokens[name] == plain(folder, fp32, prompt, 64), name
 
 
-def test_seeded_sampling_is_the_same_alone_and_batched(folder, fp32) -> None:
+def test_seeded_sampling_is_the_same_alone_and_batched(folder, fp32, make_engine) -> None:
     engine = make_engine(folder, fp32)
     settings = [
         Sampling(temperature=1.5, seed=7),
@@ -158,7 +181,7 @@ def test_seeded_sampling_is_the_same_alone_and_batched(folder, fp32) -> None:
         assert tokens[str(idx)] == plain(folder, fp32, range(idx, idx + 6), 20, **fields)
 
 
-def test_length_ends_and_text_joins_to_the_decoded_tokens(folder, fp32) -> None:
+def test_length_ends_and_text_joins_to_the_decoded_tokens(folder, fp32, make_engine) -> None:
     engine = make_engine(folder, fp32)
     admit(engine, "a", range(65, 70), max_output_tokens=9)
     outputs = list(engine.run(step(chunks=[chunk("a", 5)], grants={"a": (0, 1, 2, 3)})))
@@ -170,7 +193,7 @@ def test_length_ends_and_text_joins_to_the_decoded_tokens(folder, fp32) -> None:
     assert "".join(output.text for output in outputs) == decoded.rstrip("\ufffd")
 
 
-def test_eos_ends_without_text_unless_ignored(make_folder, fp32) -> None:
+def test_eos_ends_without_text_unless_ignored(make_folder, fp32, make_engine) -> None:
     greedy = plain(make_folder(), fp32, [1, 2, 3], 5)
     folder = make_folder(eos_token_id=greedy[2])  # same weights: the third token is now the end
     for is_eos_ignored, num_tokens in ((False, greedy.index(greedy[2]) + 1), (True, 5)):
@@ -186,7 +209,7 @@ def test_eos_ends_without_text_unless_ignored(make_folder, fp32) -> None:
             assert outputs[-1].text == ""
 
 
-def test_stop_string_cuts_the_text(folder, fp32) -> None:
+def test_stop_string_cuts_the_text(folder, fp32, make_engine) -> None:
     engine = make_engine(folder, fp32)
     tokens = plain(folder, fp32, range(70, 75), 30)
     text = engine.tokenizer.decode(tokens)
@@ -200,7 +223,7 @@ def test_stop_string_cuts_the_text(folder, fp32) -> None:
     assert "".join(output.text for output in outputs) == text[: text.index(stop)]
 
 
-def test_text_held_for_a_stop_string_is_shown_at_the_last_token(folder, fp32) -> None:
+def test_text_held_for_a_stop_string_is_shown_at_the_last_token(folder, fp32, make_engine) -> None:
     text = FolderTokenizer(folder).decode(plain(folder, fp32, range(65, 70), 3))
     for stop in (f"{text[-1]}\x00", f"{text}\x00"):  # its beginning is held until the end
         engine = make_engine(folder, fp32)
@@ -212,14 +235,14 @@ def test_text_held_for_a_stop_string_is_shown_at_the_last_token(folder, fp32) ->
         assert "".join(output.text for output in outputs) == text
 
 
-def test_nan_fails_one_request_and_leaves_no_trace(folder, fp32) -> None:
+def test_nan_fails_one_request_and_leaves_no_trace(folder, fp32, make_engine) -> None:
     """A token whose embedding is NaN poisons its own row only, and not its blocks' next owner."""
-    decoder = load_decoder(folder, fp32)
     bad_token = 200
-    decoder._weights.embedding_VD[bad_token] = float("nan")
-    engine = TextEngine(
-        TorchTextModel(decoder, num_blocks=16, block_tokens=4), FolderTokenizer(folder)
-    )
+    tensors = load_file(folder / "model.safetensors")
+    sound = shutil.copytree(folder, folder / "sound")
+    tensors["model.embed_tokens.weight"][bad_token] = float("nan")
+    save_file(tensors, folder / "model.safetensors")
+    engine = make_engine(folder, fp32, 16)
     admit(engine, "good", [1, 2, 3], max_output_tokens=4)
     admit(engine, "bad", [5, bad_token, 6], max_output_tokens=4)
     chunks = [chunk("bad", 3), chunk("good", 3)]
@@ -233,7 +256,7 @@ def test_nan_fails_one_request_and_leaves_no_trace(folder, fp32) -> None:
     for _ in range(3):
         [good] = engine.run(step(["good"]))
         tokens.append(good.token_id)
-    expected = plain(folder, fp32, [1, 2, 3], 4)
+    expected = plain(sound, fp32, [1, 2, 3], 4)
     assert tokens == expected
     engine.release("good")
     # One prompt token: the positions after it are masked, but still hold what "bad" left there.
@@ -242,10 +265,10 @@ def test_nan_fails_one_request_and_leaves_no_trace(folder, fp32) -> None:
     collect(engine.run(step(chunks=[chunk("next", 1)], grants={"next": (0, 1)})), collected)
     for _ in range(2):
         collect(engine.run(step(["next"])), collected)
-    assert collected["next"] == plain(folder, fp32, [1], 3)
+    assert collected["next"] == plain(sound, fp32, [1], 3)
 
 
-def test_no_row_to_sample_gives_no_output(folder, fp32) -> None:
+def test_no_row_to_sample_gives_no_output(folder, fp32, make_engine) -> None:
     engine = make_engine(folder, fp32)
     admit(engine, "a", range(8))
     assert engine.run(step(chunks=[chunk("a", 4, 0, False)], grants={"a": (0,)})) == ()
@@ -266,14 +289,14 @@ def test_no_row_to_sample_gives_no_output(folder, fp32) -> None:
         (step(chunks=[chunk("a", 8), chunk("a", 8)], grants={"a": (0, 1)}), "twice"),
     ],
 )
-def test_a_plan_that_does_not_fit_is_an_error(folder, fp32, plan, message) -> None:
+def test_a_plan_that_does_not_fit_is_an_error(folder, fp32, plan, message, make_engine) -> None:
     engine = make_engine(folder, fp32)
     admit(engine, "a", range(8))
     with pytest.raises(ExecutorError, match=message):
         engine.run(plan)
 
 
-def test_an_image_step_is_an_error(folder, fp32) -> None:
+def test_an_image_step_is_an_error(folder, fp32, make_engine) -> None:
     plan = StepPlan(
         step_id=3,
         kind=StepKind.DENOISE,
@@ -287,7 +310,7 @@ def test_an_image_step_is_an_error(folder, fp32) -> None:
         make_engine(folder, fp32).run(plan)
 
 
-def test_release_forgets_and_unknown_ids_are_fine(folder, fp32) -> None:
+def test_release_forgets_and_unknown_ids_are_fine(folder, fp32, make_engine) -> None:
     engine = make_engine(folder, fp32)
     admit(engine, "a", range(8))
     engine.release("a")
@@ -305,7 +328,9 @@ def test_release_forgets_and_unknown_ids_are_fine(folder, fp32) -> None:
         ((2, 16), TextPayload(prompt_ids=(1, 258)), "outside 0..257"),
     ],
 )
-def test_admit_checks_the_payload(folder, fp32, request_tokens, payload, message) -> None:
+def test_admit_checks_the_payload(
+    folder, fp32, request_tokens, payload, message, make_engine
+) -> None:
     request = TextRequest(
         request_id="a",
         model="m",
@@ -330,7 +355,7 @@ def test_from_folder_fills_the_kv_budget(folder, fp32) -> None:
 
 
 def test_weight_bytes_count_every_tensor(folder, fp32) -> None:
-    engine = make_engine(folder, fp32)
+    engine = torch_engine(folder, fp32)
     # embedding and head; final norm; 2 layers of q, k, v, o, gate, up, down and two norms
     layer = (32 + 16 + 16) * 32 + 32 * 32 + 3 * 48 * 32 + 2 * 32
     assert engine.weight_bytes == 4 * (2 * 258 * 32 + 32 + 2 * layer)
@@ -339,7 +364,7 @@ def test_weight_bytes_count_every_tensor(folder, fp32) -> None:
 def test_bf16_on_cpu_runs_and_counts_the_packed_head(make_folder) -> None:
     placement = Placement(device=torch.device("cpu"), dtype=torch.bfloat16)
     folder = make_folder(tie_word_embeddings=True)
-    engine = make_engine(folder, placement)
+    engine = torch_engine(folder, placement)
     admit(engine, "a", range(6), max_output_tokens=3)
     outputs = list(engine.run(step(chunks=[chunk("a", 6)], grants={"a": (0, 1, 2)})))
     outputs += engine.run(step(["a"]))
