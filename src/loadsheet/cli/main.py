@@ -16,6 +16,7 @@ from loadsheet.cli.parser import Parser
 from loadsheet.errors import LoadsheetError
 
 COMMANDS = {
+    "plan": "from traffic and devices to a plan: what to run where, at what cost",
     "explain": "one model taken apart: params, FLOPs, bytes, time, memory by owner",
     "compare": "side by side: attention and recurrence, latent and pixel, models",
     "predict": "price many cases: one JSON line in, one out",
@@ -36,7 +37,7 @@ COMMANDS = {
 }
 
 _GROUPS = {
-    "plan": ("explain", "compare", "predict", "simulate", "bounds", "calibrate", "catalog"),
+    "plan": ("plan", "explain", "compare", "predict", "simulate", "bounds", "calibrate", "catalog"),
     "fly": ("up", "serve", "generate", "bench", "assets"),
     "learn": ("train", "adapt", "runs", "scaling", "results"),
 }

@@ -12,16 +12,19 @@ from itertools import islice
 from statistics import NormalDist, fmean
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadsheet.errors import ConfigError
 from loadsheet.workload.arrivals import ClosedLoop, OpenLoop
 from loadsheet.workload.request import RequestKind
+from loadsheet.workload.rhythm import Rhythm
 from loadsheet.workload.shape import ImageShape, TextShape
 from loadsheet.workload.slo import ImageSLO, TextSLO
 from loadsheet.workload.trace import Replay
 from loadsheet.workload.traffic import ImageTraffic, TextTraffic, Traffic, draws
 
 BIN_S = 300.0
+_NUM_BINS = 7 * 24 * 12  # a week
 _NUM_DRAWS = 400
 _HEAD = 1.1  # how far lengths may exceed the longest of the drawn ones
 
@@ -157,7 +160,23 @@ def _planned_rps(traffic: Traffic, mean_rps: float, cv: float, percentile: float
             counts, _ = np.histogram(times, bins=max(1, int(times[-1] / bin_s)))
             return max(mean_rps, float(np.quantile(counts, percentile)) / bin_s)
     z = max(0.0, NormalDist().inv_cdf(percentile))
-    return mean_rps + z * cv * math.sqrt(mean_rps / BIN_S)
+    busy_rps = mean_rps
+    if isinstance(traffic.arrivals, OpenLoop) and traffic.arrivals.rhythm is not None:
+        factors = binned_factors(traffic.arrivals.rhythm, BIN_S, _NUM_BINS)
+        busy_rps *= max(1.0, float(np.quantile(factors, percentile)))
+    return busy_rps + z * cv * math.sqrt(busy_rps / BIN_S)
+
+
+def binned_factors(rhythm: Rhythm, bin_s: float, num_bins: int) -> NDArray[np.float64]:
+    """Mean factor on the rate in each of `num_bins` equal bins from the start of a run."""
+    edges = np.arange(num_bins + 1) * bin_s
+    times, areas = [0.0], [0.0]
+    for piece_s, factor in rhythm.pieces(np.random.default_rng(0)):
+        times.append(times[-1] + piece_s)
+        areas.append(areas[-1] + piece_s * factor)
+        if times[-1] >= edges[-1]:
+            break
+    return np.asarray(np.diff(np.interp(edges, times, areas)) / bin_s, dtype=np.float64)
 
 
 def _arrival_cv(traffic: Traffic) -> float:

@@ -39,7 +39,8 @@ class ModelFit:
     """`tax` is the share of the replica's time that decoding takes at any load; `step_s` the
     longest step that cannot be interrupted; `gap_s` the longest gap that a step of another model
     may leave between tokens, infinity for images. `fixed` and `transient` are of one device:
-    transients of several models do not add, as one step runs at a time."""
+    transients of several models do not add, as one step runs at a time. Images are drawn up to
+    `batch` at once."""
 
     model: ResidentModel
     entry: Entry
@@ -51,6 +52,7 @@ class ModelFit:
     gap_s: float
     fixed: tuple[LedgerLine, ...]
     transient: tuple[LedgerLine, ...]
+    batch: int = 1
     rejection: str = ""
 
     @property

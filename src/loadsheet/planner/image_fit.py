@@ -46,6 +46,7 @@ def image_fit(seat: Seat, demands: tuple[Demand, ...]) -> ModelFit:
         step_s=max(step_s for _, _, step_s in fits),
         gap_s=math.inf,
         fixed=fixed,
+        batch=batch,
         transient=(max(transient, key=lambda line: line.num_bytes),),
     )
     missing = ledger.total_bytes() - usable_bytes(seat.device)

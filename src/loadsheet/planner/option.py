@@ -79,7 +79,7 @@ class Option:
         if num_replicas not in self._shares:
             closed = largest_share(lambda used: self._keeps(num_replicas, used), _FULLEST)
             self._shares[num_replicas] = closed
-        return self._shares[num_replicas] * self.correction
+        return min(_FULLEST, self._shares[num_replicas] * self.correction)
 
     def max_rps(self, one: ClassFit, num_replicas: int = 1) -> float:
         """Of one class by itself, on each replica."""

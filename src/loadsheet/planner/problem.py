@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-import numpy as np
-
 from loadsheet.errors import ConfigError, SpecError
 from loadsheet.planner.column import Column
 from loadsheet.planner.demand import Demand, demand_of
@@ -172,8 +170,6 @@ def _demands(
     entries: Mapping[str, Entry],
 ) -> tuple[Demand, ...]:
     planning = question.workload.planning
-    hourly = planning.hourly or (1.0,)
-    factor = float(np.quantile(hourly, planning.demand_percentile))
     found = []
     for traffic in question.workload.traffic:
         _check_kind(traffic, entries)
@@ -189,10 +185,7 @@ def _demands(
             alone_s = min(image_fit(seat, (one,)).classes[0].alone_s for seat in seats)
             deadline = ImageSLO(deadline_s=slo.factor * alone_s, percentile=slo.percentile)
             one = replace(one, slo=deadline)
-        mean = sum(hourly) / len(hourly)
-        found.append(
-            replace(one, mean_rps=one.mean_rps * mean, planned_rps=one.planned_rps * factor)
-        )
+        found.append(one)
     return tuple(found)
 
 

@@ -61,13 +61,21 @@ class Program:
             found = _Matrix(program=self, columns=list(self.columns)).solve()
         return None if found is None else self._polish(found)
 
+    @cached_property
+    def usable(self) -> list[Column]:
+        """Columns that have room at some size that there are devices for."""
+        sizes = [(column, self.most(column)) for column in self.columns]
+        return [column for column, most in sizes if column.room(most, self.spare) > 0]
+
     def most(self, column: Column) -> int:
-        """Replicas beyond which a column gains nothing."""
+        """Replicas beyond which a column gains nothing; 0 where promises leave no time at all."""
+        if column.share(_MOST) <= column.tax + 1e-6:
+            return 0
         limit = self.devices[column.device]
         by_fleet = None if limit is None else limit // column.num_devices
         if self.has_most_goodput:
             return by_fleet or 0
-        full = max(column.share(1 << 12) - column.tax, 1e-9)
+        full = max(column.share(_MOST) - column.tax, 1e-9)
         work = sum(self.demands[name] * each for name, each in column.seconds.items())
         held = sum(self.demands[name] * each for name, each in column.held.items())
         needed = int(max(work / full, held / max(column.free, 1.0))) + 2 + self.spare
@@ -88,7 +96,7 @@ class Program:
 
     def _kept_columns(self) -> list[Column]:
         """All of few; of many those that the relaxed program prices best (reduced cost)."""
-        usable = [column for column in self.columns if self.most(column) > self.spare]
+        usable = self.usable
         if len(usable) <= _MAX_COLUMNS:
             return usable
         relaxed = reduced_costs(self, usable)

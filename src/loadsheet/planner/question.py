@@ -25,7 +25,7 @@ class Question:
     cluster: Cluster
     changes: tuple[str, ...] = ()
     seeds: tuple[int, ...] = DEFAULT_SEEDS
-    max_requests: int = 3000
+    max_requests: int = 2000
 
     def digest(self) -> str:
         """SHA-256 of everything that the answer depends on."""

@@ -31,13 +31,11 @@ class ModelChoice:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planning:
     """`demand_percentile` of five-minute bins is planned for; `spare_replicas` of each group may
-    fail at any time (N-1 is 1). `hourly` are 24 factors on every rate over a day; the plan serves
-    the `demand_percentile` of them too."""
+    fail at any time (N-1 is 1)."""
 
     objective: str = "cost"
     demand_percentile: float = 0.95
     spare_replicas: int = 0
-    hourly: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
@@ -49,8 +47,3 @@ class Planning:
             )
         if not 0 <= self.spare_replicas <= 10:
             raise ConfigError(f"spare_replicas is {self.spare_replicas}; give 0 to 10")
-        if self.hourly and (len(self.hourly) != 24 or min(self.hourly) < 0 or not any(self.hourly)):
-            raise ConfigError(
-                f"hourly has {len(self.hourly)} factors from {min(self.hourly)}; give 24 of 0 or "
-                "more, not all 0"
-            )

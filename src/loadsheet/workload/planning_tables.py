@@ -28,7 +28,6 @@ def read_planning(table: Table) -> Planning:
         objective=objective,
         demand_percentile=table.number("demand_percentile", default.demand_percentile),
         spare_replicas=table.integer("spare_replicas", default.spare_replicas),
-        hourly=table.numbers("hourly"),
     )
     table.finish()
     return planning
