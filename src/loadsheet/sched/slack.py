@@ -146,6 +146,8 @@ def _outlook(state: DeviceState, now_s: float) -> _Outlook | None:
     needs = [_need(group, state.times, now_s) for group in state.text if group.is_ready]
     if not needs:
         return None
+    if len(needs) == 1:
+        return _lone_outlook(needs[0], state.times, now_s)
     laxity_s, busy_s = float("inf"), 0.0
     for need in sorted(needs, key=lambda need: need.due_s):
         busy_s += need.decode_s
@@ -153,11 +155,23 @@ def _outlook(state: DeviceState, now_s: float) -> _Outlook | None:
     margin_s = min(state.times.margin(StepKind.TEXT), busy_s)  # doubles a prediction at most
     longest_gap_s = min(need.group.deadlines.max_gap_s() for need in needs)
     return _Outlook(
-        need=needs[0] if len(needs) == 1 else _next_need(needs, state.times, laxity_s, now_s),
+        need=_next_need(needs, state.times, laxity_s, now_s),
         laxity_s=laxity_s,
         margin_s=margin_s,
         prefill_laxity_s=min(need.prefill_laxity_s for need in needs),
         max_stall_s=longest_gap_s - busy_s - margin_s,
+    )
+
+
+def _lone_outlook(need: _Need, times: StepTimes, now_s: float) -> _Outlook:
+    """The same of the one text model that has work, as is usual."""
+    margin_s = min(times.margin(StepKind.TEXT), need.decode_s)
+    return _Outlook(
+        need=need,
+        laxity_s=need.due_s - need.decode_s - now_s,
+        margin_s=margin_s,
+        prefill_laxity_s=need.prefill_laxity_s,
+        max_stall_s=need.group.deadlines.max_gap_s() - need.decode_s - margin_s,
     )
 
 

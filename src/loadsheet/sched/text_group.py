@@ -9,7 +9,7 @@ a new block needs one every `block_tokens` iterations, so sequences are filed un
 and about B / block_tokens of them are touched per iteration.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from loadsheet.sched.block_pool import BlockPool
 from loadsheet.sched.edf_queue import EdfQueue
@@ -41,6 +41,9 @@ class TextGroup:
         self._grows: list[dict[str, Sequence]] = [{} for _ in range(limits.block_tokens)]
         self._ends: dict[int, dict[str, Sequence]] = {}  # by last_it
         self._is_stepping = False
+        self._kept_shape = TextShape(
+            num_decodes=0, decode_context_tokens=0, prefill_tokens=0, prefill_context_tokens=0
+        )
         self._chunked: tuple[str, ...] = ()  # prefills of the running step
         self._leaving: list[str] = []  # cancelled while in the running step
 
@@ -100,12 +103,27 @@ class TextGroup:
 
     def shape(self, prefill_tokens: int, prefill_context_tokens: int) -> TextShape:
         """Of a step that fuses all decodes with this much prefill."""
+        if not prefill_tokens:
+            return self._decode_shape()
         return TextShape(
             num_decodes=len(self._running),
             decode_context_tokens=self.context_tokens,
             prefill_tokens=prefill_tokens,
             prefill_context_tokens=prefill_context_tokens,
         )
+
+    def _decode_shape(self) -> TextShape:
+        """Asked several times per decision, so the last one is kept."""
+        kept = self._kept_shape
+        num_decodes = len(self._running)
+        if kept.decode_context_tokens != self.context_tokens or kept.num_decodes != num_decodes:
+            kept = self._kept_shape = TextShape(
+                num_decodes=num_decodes,
+                decode_context_tokens=self.context_tokens,
+                prefill_tokens=0,
+                prefill_context_tokens=0,
+            )
+        return kept
 
     def shape_after(self, num_steps: int) -> TextShape:
         """Of a decode after `num_steps` more of them."""
@@ -157,12 +175,11 @@ class TextGroup:
             sum(chunk.num_tokens for chunk in chunks), sum(chunk.past_tokens for chunk in chunks)
         )
 
-    def finish_step(self, batch: TextBatch, ended: Iterable[str], now_s: float) -> list[str]:
+    def finish_step(self, batch: TextBatch, ended: Collection[str], now_s: float) -> list[str]:
         """Everybody in the batch advanced. Returns who left."""
-        self._is_stepping = False
-        self.it += 1
-        self.last_s = now_s
-        self.context_tokens += len(batch.decodes)
+        self._end_iteration(len(batch.decodes), now_s)
+        if not (batch.chunks or ended or self._leaving or self.it in self._ends):
+            return []
         # dicts instead of sets: the order of leaving decides who gets which block next
         gone = dict.fromkeys((*ended, *self._leaving))
         gone.update(dict.fromkeys(self._ends.get(self.it, ())))
@@ -180,18 +197,33 @@ class TextGroup:
         self._sampling.clear()
         return [sequence.request_id for sequence in left]
 
-    def skip(self, num_steps: int, ended: Iterable[str], now_s: float) -> list[str]:
+    def skip(self, num_steps: int, ended: Collection[str], now_s: float) -> list[str]:
         """`num_steps` decodes ran, nobody joined or left but at the end of the last. Who left."""
         block_tokens = self.limits.block_tokens
         for offset in range(1, min(num_steps, block_tokens) + 1):
             growing = self._grows[(self.it + offset) % block_tokens]
+            if not growing:
+                continue
             num_blocks = 1 + (num_steps - offset) // block_tokens
-            for sequence in growing.values():
-                sequence.block_ids.extend(self.pool.grant(num_blocks))
+            block_ids = self.pool.grant(num_blocks * len(growing))
+            for place, sequence in enumerate(growing.values()):
+                start = place * num_blocks
+                sequence.block_ids.extend(block_ids[start : start + num_blocks])
+        num_decodes = len(self._running)
         self.it += num_steps - 1
-        self.context_tokens += (num_steps - 1) * len(self._running)
-        batch = TextBatch(decodes=tuple(self._running), chunks=(), grants=())
-        return self.finish_step(batch, ended, now_s)
+        self.context_tokens += (num_steps - 1) * num_decodes
+        self._end_iteration(num_decodes, now_s)
+        # who reaches its last allowed token ends even if nobody says so
+        gone = list(dict.fromkeys((*ended, *self._ends.get(self.it, ()))))
+        for request_id in gone:
+            self._remove(self._sequences[request_id])
+        return gone
+
+    def _end_iteration(self, num_decodes: int, now_s: float) -> None:
+        self._is_stepping = False
+        self.it += 1
+        self.last_s = now_s
+        self.context_tokens += num_decodes
 
     def check_integrity(self) -> None:
         """Every block, seat and token is accounted for once. O(sequences + blocks)."""

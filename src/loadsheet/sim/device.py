@@ -94,7 +94,8 @@ class SimDevice:
         self._new_scheduler = new_scheduler
         self._prices = prices
         self._work = self._options.work or WorkPrices(prices)
-        self._can_jump = _can_jump(self._options) and self.scheduler.limits.num_lanes == 1
+        self._has_one_lane = self.scheduler.limits.num_lanes == 1
+        self._can_jump = _can_jump(self._options) and self._has_one_lane
         self._running: list[_Running] = []
         self._jump: _Jump | None = None
         self._wake_s = INFINITY
@@ -242,6 +243,8 @@ class SimDevice:
             self._start_steps(now_s)
         if self._jump is not None:
             self.next_s = self._jump.run.end_s(self._jump.run.num_steps)
+        elif self._has_one_lane:
+            self.next_s = self._running[0].end_s if self._running else self._wake_s
         else:
             self.next_s = min([self._wake_s, *(step.end_s for step in self._running)])
 
@@ -252,6 +255,8 @@ class SimDevice:
                 return
             self.num_decisions += 1
             self._start(plan, now_s)
+            if self._has_one_lane:
+                return
 
     def _start(self, plan: StepPlan, start_s: float) -> None:
         seconds = self._prices.seconds(plan.kind, plan.model, plan.shape)
