@@ -21,7 +21,7 @@ _MAX_RATIO = 2.0  # one observation moves a factor by at most this much upwards
 _MARGIN_DEVIATIONS = 3.0
 # of a step whose share of the device is s, before one was observed: s to the minus this power.
 # Two halves of two cores that work at once do 1.26 times what both do in turn.
-_SHARE_POWER = 0.66
+SHARE_POWER = 0.66
 
 
 class StepTimes(Protocol):
@@ -66,15 +66,29 @@ def small_cpu_prior(kind: StepKind, model: str, shape: StepShape) -> float:
     return 0.01 + shape.batch * pass_s * (shape.width * shape.height / 65536)
 
 
+def slowdown(share: float) -> float:
+    """Of a step on this share of the device, beside one on the whole."""
+    return float(share**-SHARE_POWER)
+
+
 class KnownStepTimes:
     """`StepTimes` that are certain: a simulated device takes exactly as long as its price."""
 
-    __slots__ = ("predict",)
+    __slots__ = ("_parts", "predict")
 
     is_learning = False
 
     def __init__(self, prior: Prior) -> None:
         self.predict = prior
+        self._parts: dict[float, KnownStepTimes] = {1.0: self}
+
+    def at(self, share: float) -> "KnownStepTimes":
+        if share not in self._parts:
+            slower, whole = slowdown(share), self.predict
+            self._parts[share] = KnownStepTimes(
+                lambda kind, model, shape: slower * whole(kind, model, shape)
+            )
+        return self._parts[share]
 
     def observe(self, kind: StepKind, model: str, shape: StepShape, seconds: float) -> None:
         """Nothing to learn."""
@@ -82,11 +96,6 @@ class KnownStepTimes:
     def margin(self, kind: StepKind) -> float:
         del kind
         return 0.0
-
-    def at(self, share: float) -> "KnownStepTimes":
-        """A simulated device has prices of whole devices only."""
-        del share
-        return self
 
 
 class LearnedStepTimes:
@@ -125,9 +134,9 @@ class LearnedStepTimes:
         if share == 1.0:
             return self
         if share not in self._parts:
-            slowdown = share**-_SHARE_POWER
+            slower = slowdown(share)
             self._parts[share] = LearnedStepTimes(
-                lambda kind, model, shape: slowdown * self._prior(kind, model, shape)
+                lambda kind, model, shape: slower * self._prior(kind, model, shape)
             )
         return self._parts[share]
 

@@ -21,6 +21,7 @@ from loadsheet.sched.plan import (
 )
 from loadsheet.sched.scheduler import Scheduler
 from loadsheet.sched.steady import Steady
+from loadsheet.sched.step_times import slowdown
 from loadsheet.sim.adapter_shelf import AdapterShelf
 from loadsheet.sim.decode_run import DecodeRun
 from loadsheet.sim.record import Fate, Record
@@ -260,6 +261,8 @@ class SimDevice:
 
     def _start(self, plan: StepPlan, start_s: float) -> None:
         seconds = self._prices.seconds(plan.kind, plan.model, plan.shape)
+        if plan.share != 1.0:
+            seconds *= slowdown(plan.share)
         if self._options.noise is not None:
             seconds = self._options.noise(plan, seconds)
         if self._options.log is not None:
