@@ -6,6 +6,8 @@ loadsheet plan --workload chat.toml --cluster fleet.toml --out plan
 import argparse
 import sys
 from dataclasses import replace
+from datetime import datetime
+from getpass import getuser
 from pathlib import Path
 
 from rich.console import Console
@@ -15,10 +17,13 @@ from loadsheet.cli.planning_progress import PlanningProgress
 from loadsheet.errors import ConfigError
 from loadsheet.hardware.catalog import DeviceCatalog
 from loadsheet.hardware.cluster import read_cluster
-from loadsheet.planner.make_plan import make_plan
-from loadsheet.planner.plan import Objective
+from loadsheet.planner.make_plan import make_plan, silent
+from loadsheet.planner.plan import Objective, Plan
 from loadsheet.planner.plan_json import to_json
+from loadsheet.planner.problem import Progress, problem_of
 from loadsheet.planner.question import DEFAULT_SEEDS, Question, with_changes
+from loadsheet.planner.sheet.folder import Sources, sheet_of, write_plan_folder
+from loadsheet.planner.sheet.signature import sign
 from loadsheet.workload.workload_file import load_workload
 
 
@@ -36,6 +41,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, default=len(DEFAULT_SEEDS), help="simulations of a plan (%(default)s)"
     )
+    parser.add_argument("--signed-by", metavar="NAME", help="on the load sheet (the user's name)")
     parser.add_argument("--json", action="store_true", help="print plan.json")
     change = parser.add_argument_group("what if")
     for flag, shown, words in (
@@ -52,15 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
     question = _question(arguments)
     with PlanningProgress() as progress:
         plan = make_plan(question, progress)
-    document = to_json(plan)
-    if arguments.out is not None:
-        _write(arguments.out, document)
+        if arguments.out is not None:
+            _write(arguments, question, plan, progress)
     if arguments.json:
-        sys.stdout.write(document)
+        sys.stdout.write(to_json(plan))
     else:
         print_plan(Console(), plan)
         if arguments.out is not None:
-            print(f"\nwritten to {arguments.out / 'plan.json'}")
+            print(f"\nThe load sheet: {arguments.out / 'plan.html'}")
     return 0 if plan.is_checked is not False else 1
 
 
@@ -81,9 +86,17 @@ def _question(arguments: argparse.Namespace) -> Question:
     return with_changes(question, arguments.rate, arguments.lose, arguments.price)
 
 
-def _write(folder: Path, document: str) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "plan.json").write_text(document, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error.strerror}") from error
+def _write(
+    arguments: argparse.Namespace, question: Question, plan: Plan, progress: Progress
+) -> None:
+    now = datetime.now().astimezone()
+    signature = sign(to_json(plan), arguments.signed_by or getuser(), now)
+    problem = problem_of(question, silent)
+    sheet = sheet_of(plan, problem, signature, progress)
+    sources = Sources(workload=_text(arguments.workload), cluster=_text(arguments.cluster))
+    write_plan_folder(arguments.out, sheet, problem, sources)
+
+
+def _text(name: str | Path) -> str | None:
+    """None of a workload that is shipped: it has a name instead of a file."""
+    return Path(name).read_text(encoding="utf-8") if Path(name).is_file() else None
