@@ -7,6 +7,9 @@ from openvino import CompiledModel, Core
 
 from loadsheet.engine.cpu_cores import CpuShare
 
+# Where weights are int8, what they are multiplied with is rounded to it as well, in groups of this.
+_GROUP_SIZE = 32
+
 
 @cache
 def core() -> Core:
@@ -27,5 +30,6 @@ def compile_on_cpu(model: ov.Model, precision: str, share: CpuShare) -> Compiled
         "INFERENCE_NUM_THREADS": share.num_threads,
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP_SIZE,
     }
     return core().compile_model(model, "CPU", settings)

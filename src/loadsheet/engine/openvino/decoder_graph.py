@@ -1,7 +1,8 @@
 """The Llama-family decoder of `engine.text.decoder` as an OpenVINO graph of one ragged step.
 
-    inputs   token_ids, positions [N]; past_lens [S]; begins [S + 1]; blocks [B] and block_begins
-             [S + 1], the block tables end to end; max_context; rows [R]; key and value cache blocks
+    inputs   token_ids [N]; cos, sin [N, 1, E] of their positions; past_lens [S]; begins [S + 1];
+             blocks [B] and block_begins [S + 1], the block tables end to end; max_context; rows
+             [R]; key and value cache blocks
     output   logits [R, V], of the chosen rows only
 
 Attention is OpenVINO's paged attention operator, which appends the new keys and values to their
@@ -21,7 +22,6 @@ from loadsheet.engine.openvino.graph import (
     Value,
     as_f32,
     constant,
-    copied,
     empty,
     integers,
     number,
@@ -32,13 +32,11 @@ from loadsheet.engine.openvino.graph import (
     widened,
 )
 from loadsheet.engine.openvino.weight_file import WeightFile
-from loadsheet.engine.text.decoder import rope_inv_freq
 
 BLOCK_TOKENS = 32  # what the CPU plugin's kernels are written for
 
 _INTS = {
     "token_ids": [-1],
-    "positions": [-1],
     "past_lens": [-1],
     "begins": [-1],
     "blocks": [-1],
@@ -58,12 +56,16 @@ class _Builder:
         self._weights = weights
         self._config = weights.config
         self._cache_type = cache_type
-        self._inputs = {name: parameter(name, Type.i32, dims) for name, dims in _INTS.items()}
+        angles = [-1, 1, self._config.head_dim]
+        self._inputs = {
+            **{name: parameter(name, Type.i32, dims) for name, dims in _INTS.items()},
+            **{name: parameter(name, Type.f32, angles) for name in ("cos", "sin")},
+        }
         self._caches: list[Node] = []
 
     def build(self) -> ov.Model:
         config = self._config
-        rotation = self._rotation()
+        rotation = self._inputs["cos"], self._inputs["sin"]
         table = widened(self._constant("embedding"))
         x_ND = ops.gather(table, self._inputs["token_ids"], integers(0))
         for layer_idx in range(config.num_layers):
@@ -129,13 +131,6 @@ class _Builder:
             ops.multiply(x_NHE, cos_N1E), ops.multiply(swapped_halves(x_NHE), sin_N1E)
         )
         return ops.reshape(rotated, integers([-1, num_heads * size_E]), False)
-
-    def _rotation(self) -> tuple[Node, Node]:
-        """cos and sin [N, 1, E] of the positions, once per step."""
-        inv_freq = rope_inv_freq(self._config).repeat(2).numpy()[None, None, :]
-        positions = ops.reshape(as_f32(self._inputs["positions"]), integers([-1, 1, 1]), False)
-        angles_N1E = ops.multiply(positions, copied(inv_freq))
-        return ops.cos(angles_N1E), ops.sin(angles_N1E)
 
     def _rms_norm(self, x_ND: Value, name: str) -> Node:
         mean_square = ops.reduce_mean(ops.multiply(x_ND, x_ND), integers([-1]), keep_dims=True)

@@ -44,11 +44,6 @@ def empty(element: Type) -> Node:
     return Constant(np.zeros(0, dtype=_NUMPY_OF[element]))
 
 
-def copied(values: npt.NDArray[np.generic]) -> Node:
-    """A constant of its own, for what is computed on the way."""
-    return Constant(np.array(values))
-
-
 def constant(values: npt.NDArray[np.generic], element: Type | None = None) -> Node:
     """Over the array's own memory, which has to live as long as the model. bf16 comes as uint16."""
     tensor = ov.Tensor(values, shared_memory=True)

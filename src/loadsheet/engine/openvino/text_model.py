@@ -19,6 +19,7 @@ from loadsheet.engine.openvino.cpu import compile_on_cpu
 from loadsheet.engine.openvino.decoder_graph import BLOCK_TOKENS, decoder_graph
 from loadsheet.engine.openvino.weight_file import WeightFile, open_weights
 from loadsheet.engine.text.config import DecoderConfig
+from loadsheet.engine.text.decoder import rope_inv_freq
 from loadsheet.engine.text.ragged import RaggedBatch
 from loadsheet.engine.text.text_model import blocks_within
 
@@ -50,6 +51,7 @@ class OpenVinoTextModel:
             share: compile_on_cpu(graph, precision, cpu).create_infer_request()
             for share, cpu in shares.items()
         }
+        self._inv_freq_E = rope_inv_freq(weights.config).repeat(2).numpy()
         self._caches = self._allocate()
         self._pack()
 
@@ -76,8 +78,12 @@ class OpenVinoTextModel:
     def logits(self, batch: RaggedBatch, share: float = WHOLE) -> Tensor | None:
         """Logits in float32, in memory that the next call overwrites."""
         request = self._requests[share]
-        for name, values in _inputs(batch).items():
-            request.set_tensor(name, ov.Tensor(values))
+        for name, ints in _inputs(batch).items():
+            request.set_tensor(name, ov.Tensor(ints))
+        # not in the graph: there, bf16 would round positions above 256
+        angles_N1E = batch.positions_N.astype(np.float32)[:, None, None] * self._inv_freq_E
+        request.set_tensor("cos", ov.Tensor(np.cos(angles_N1E)))
+        request.set_tensor("sin", ov.Tensor(np.sin(angles_N1E)))
         request.infer()
         if not batch.sampled_rows:
             return None
@@ -133,7 +139,6 @@ def _inputs(batch: RaggedBatch) -> dict[str, Ints]:
     is_used_SB = np.arange(batch.tables_SB.shape[1]) < blocks_S[:, None]
     inputs: dict[str, npt.ArrayLike] = {
         "token_ids": batch.token_ids_N,
-        "positions": batch.positions_N,
         "past_lens": batch.past_S,
         "begins": batch.begins,
         "blocks": batch.tables_SB[is_used_SB],

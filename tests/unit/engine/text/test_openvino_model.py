@@ -110,6 +110,17 @@ def test_bf16_rounds_and_nothing_else(folder, fp32) -> None:
     assert model.kv_bytes * 2 == openvino_model(folder).kv_bytes
 
 
+def test_bf16_keeps_positions_apart(make_folder, fp32) -> None:
+    """bf16 holds integers up to 256 only."""
+    folder = make_folder(max_position_embeddings=1024)
+    parts = [([(7 * idx) % 256 for idx in range(500)], 0, list(range(16)))]
+    exact = TorchTextModel(load_decoder(folder, fp32), num_blocks=16, block_tokens=32)
+    rows = tuple(range(400, 500))
+    expected = exact.logits(batch(parts, rows))
+    error = openvino_model(folder, "bf16", "bf16").logits(batch(parts, rows)) - expected
+    assert error.abs().mean() < 0.03 * expected.abs().mean()
+
+
 def test_int8_is_of_the_matrices_alone(folder, fp32) -> None:
     file = folder / "model.safetensors"  # numbers that bf16 holds, so that nothing else rounds
     save_file({name: one.bfloat16().float() for name, one in load_file(file).items()}, file)
@@ -117,7 +128,8 @@ def test_int8_is_of_the_matrices_alone(folder, fp32) -> None:
     rounded = TorchTextModel(decoder, num_blocks=16, block_tokens=32)
     model = openvino_model(folder, "int8")
     expected = rounded.logits(batch(PROMPTS))
-    torch.testing.assert_close(model.logits(batch(PROMPTS)), expected, atol=1e-3, rtol=0)
+    error = (model.logits(batch(PROMPTS)) - expected).abs().max()
+    assert error < 0.05 * expected.abs().max()  # the plugin rounds what int8 is multiplied with
 
 
 class _Rounded:
