@@ -105,8 +105,11 @@ def _dealt(option: Option, left: int, rates: dict[str, float]) -> dict[str, int]
     }
     spare = left - sum(least.values())
     whole = sum(wants.values())
-    return {
-        name: least[name] + int(spare * (want / whole if whole else 1 / len(fits)))
+    return {  # no more than all sequences together can ever hold
+        name: min(
+            least[name] * MAX_SEQUENCES,
+            least[name] + int(spare * (want / whole if whole else 1 / len(fits))),
+        )
         for name, want in wants.items()
     }
 
