@@ -12,6 +12,15 @@ from loadsheet.cli.asset_progress import asset_progress
 from loadsheet.cli.calibrated_prior import calibrated_prior
 from loadsheet.cli.device_flags import add_device_flags, add_serving_flags, device_config
 from loadsheet.cli.load_sheet import print_address, print_load_sheet
+from loadsheet.cli.planned_device import (
+    check_memory,
+    planned_config,
+    planned_group,
+    within_plan,
+)
+from loadsheet.errors import ConfigError
+from loadsheet.hardware.host import this_host
+from loadsheet.planner.plan import PlannedGroup
 from loadsheet.runtime.clock import MonotonicClock
 from loadsheet.runtime.device_config import DeviceConfig
 from loadsheet.runtime.device_loop import DeviceLoop
@@ -26,6 +35,11 @@ from loadsheet.server.run import listen, make_server
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("plan", nargs="?", type=Path, metavar="PLAN_DIR", help="serve by this plan")
+    parser.add_argument("--group", metavar="NAME", help="of the plan, if it has several")
+    parser.add_argument(
+        "--models", type=Path, metavar="DIR", help="a folder per model of the plan, by its name"
+    )
     parser.add_argument("--text", metavar="MODEL", help="catalogue name, folder or hub id")
     parser.add_argument("--image", metavar="MODEL", help="catalogue name, folder or hub id")
     parser.add_argument(
@@ -61,18 +75,32 @@ def add_server_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    serve_device(arguments, device_config(arguments))
+    if arguments.plan is None:
+        for flag, value in (("--group", arguments.group), ("--models", arguments.models)):
+            if value is not None:
+                raise ConfigError(f"{flag} is about a plan; give PLAN_DIR too")
+        serve_device(arguments, device_config(arguments))
+        return 0
+    plan, group = planned_group(arguments.plan, arguments.group)
+    config = planned_config(plan, group, arguments, arguments.models)
+    serve_device(arguments, config, group)
     return 0
 
 
-def serve_device(arguments: argparse.Namespace, config: DeviceConfig) -> None:
-    """Open the device, print its load sheet and serve until a signal, then drain."""
+def serve_device(
+    arguments: argparse.Namespace, config: DeviceConfig, group: PlannedGroup | None = None
+) -> None:
+    """Open the device, print its load sheet and serve until a signal, then drain; within the limits
+    of a planned `group` if there is one."""
     # the engine needs torch, seconds of start-up that no other command should pay
     start_s = time.perf_counter()
     from loadsheet.engine.assets import ensure_assets, resolve_model
     from loadsheet.engine.device import open_device
     from loadsheet.engine.encoder.boarding import encoder_assets
+    from loadsheet.engine.torch_device import device_memory_bytes
 
+    if group is not None:
+        check_memory(group, device_memory_bytes(config.device) or this_host(1).memory_bytes)
     import_phase = Phase(name="import torch", seconds=time.perf_counter() - start_s)
     listen(arguments.host, arguments.port).close()  # a taken port should fail before the loading
     with asset_progress(Console(stderr=True)) as on_progress:
@@ -83,6 +111,8 @@ def serve_device(arguments: argparse.Namespace, config: DeviceConfig) -> None:
     console = Console()
     with console.status("loading") as status:
         device = open_device(config, lambda phase: status.update(phase))
+        if group is not None:
+            device = within_plan(device, group)
         loop, log = _start_loop(arguments, config, device)
         start_s = time.perf_counter()
         status.update("warming up")

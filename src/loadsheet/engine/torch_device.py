@@ -78,6 +78,14 @@ def _has_fast_bf16(device: torch.device) -> bool:
     return _CPUINFO.exists() and has_bf16_flag(_CPUINFO.read_text())
 
 
+def device_memory_bytes(device: str = "auto") -> int | None:
+    """Of its own; None for a device that uses the host's."""
+    found = _resolve_device(device)
+    if found.type != "cuda":
+        return None
+    return int(torch.cuda.get_device_properties(found).total_memory)
+
+
 def has_bf16_flag(cpuinfo: str) -> bool:
     """Whether the text of Linux's /proc/cpuinfo names a bf16 instruction set."""
     return not _FAST_BF16_FLAGS.isdisjoint(cpuinfo.split())
