@@ -7,7 +7,8 @@ Two families, both as numbers per step and nothing else:
 - rectified flow (Liu et al. 2023; Esser et al. 2024): x_σ = (1 − σ) x_0 + σ ε, σ from 1 to 0,
   moved by shift s: σ' = s σ / (1 + (s − 1) σ).
 
-Values agree with diffusers' EulerDiscreteScheduler and FlowMatchEulerDiscreteScheduler.
+Values agree with diffusers' EulerDiscreteScheduler, DDIMScheduler, DPMSolverMultistepScheduler and
+FlowMatchEulerDiscreteScheduler.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ Floats = npt.NDArray[np.float64]
 class NoiseSchedule:
     """One run of `num_steps` steps.
 
-    `sigmas` has one entry more than the others: the level after the last step, 0. `input_scales`
+    `sigmas` has one entry more than the others: the level after the last step, mostly 0, and for
+    DDIM the smallest trained one where its folder asks for that. `input_scales`
     are what x_t is multiplied by before the network sees it. The first x_t is unit noise times
     `init_noise_sigma`.
     """
@@ -54,9 +56,20 @@ class TimestepSpacing(StrEnum):
     TRAILING = "trailing"
 
 
+class Walk(StrEnum):
+    """Whose levels are visited: published samplers differ in rounding and in the two ends."""
+
+    EULER = "euler"
+    DDIM = "ddim"
+    DPM_MULTISTEP = "dpm_multistep"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BetaNoise:
-    """A DDPM's training noise and how sampling walks through it."""
+    """A DDPM's training noise and how sampling walks through it.
+
+    `ends_clean`: the level after the last step is 0, not the smallest trained one.
+    """
 
     num_train_timesteps: int = 1000
     beta_start: float = 0.0001
@@ -67,6 +80,8 @@ class BetaNoise:
     has_karras_sigmas: bool = False
     sigma_min: float | None = None
     sigma_max: float | None = None
+    walk: Walk = Walk.EULER
+    ends_clean: bool = True
 
     def schedule(self, num_steps: int) -> NoiseSchedule:
         _check_num_steps(num_steps, self.num_train_timesteps)
@@ -74,22 +89,29 @@ class BetaNoise:
         timesteps = self._timesteps(num_steps)
         sigmas = np.interp(timesteps, np.arange(len(train_sigmas)), train_sigmas)
         if self.has_karras_sigmas:
+            # multistep solvers walk the whole trained range
+            range_of = train_sigmas[::-1] if self.walk is Walk.DPM_MULTISTEP else sigmas
             sigmas = karras_sigmas(
-                self.sigma_max or float(sigmas[0]), self.sigma_min or float(sigmas[-1]), num_steps
+                self.sigma_max or float(range_of[0]),
+                self.sigma_min or float(range_of[-1]),
+                num_steps,
             )
             # np.interp clips outside the trained range, as published samplers do
             timesteps = np.interp(
                 np.log(sigmas), np.log(train_sigmas), np.arange(len(train_sigmas), dtype=float)
             )
+            if self.walk is Walk.DPM_MULTISTEP:
+                timesteps = timesteps.round()
         largest = float(sigmas.max())
-        is_leading = self.spacing is TimestepSpacing.LEADING
+        # leading spacing starts below the last σ, where the data's variance still counts; others
+        # than Euler count it always
+        has_variance = self.walk is not Walk.EULER or self.spacing is TimestepSpacing.LEADING
         return NoiseSchedule(
-            sigmas=(*_as_floats(sigmas), 0.0),
+            sigmas=(*_as_floats(sigmas), 0.0 if self.ends_clean else float(train_sigmas[0])),
             timesteps=_as_floats(timesteps),
             # x_0 + σ ε has variance about 1 + σ², and the network was trained on variance 1
             input_scales=_as_floats(1 / np.sqrt(sigmas**2 + 1)),
-            # leading spacing starts below the last σ, where the data's variance still counts
-            init_noise_sigma=(largest**2 + 1) ** 0.5 if is_leading else largest,
+            init_noise_sigma=(largest**2 + 1) ** 0.5 if has_variance else largest,
         )
 
     def train_sigmas(self) -> Floats:
@@ -108,12 +130,17 @@ class BetaNoise:
     def _timesteps(self, num_steps: int) -> Floats:
         """Training timesteps to visit, falling; fractions between two of them are interpolated."""
         last = self.num_train_timesteps
+        num_skipped = int(self.walk is Walk.DPM_MULTISTEP)  # of the lowest: the end is no step
+        num_levels = num_steps + num_skipped
         match self.spacing:
             case TimestepSpacing.LINSPACE:
-                return np.linspace(0, last - 1, num_steps, dtype=np.float32)[::-1].astype(float)
+                levels = np.linspace(0, last - 1, num_levels, dtype=np.float32).astype(float)
+                levels = levels if self.walk is Walk.EULER else levels.round()
+                return levels[::-1][:num_steps]
             case TimestepSpacing.LEADING:
-                stride = last // num_steps
-                return np.arange(num_steps, dtype=float)[::-1] * stride + self.steps_offset
+                stride = last // num_levels
+                levels = np.arange(num_levels, dtype=float)[::-1] * stride
+                return levels[:num_steps] + self.steps_offset
             case TimestepSpacing.TRAILING:
                 # arange, not a product: halves must round the way published samplers round them
                 return np.arange(last, 0, -last / num_steps, dtype=float)[:num_steps].round() - 1

@@ -6,6 +6,7 @@ replaced by Euler on the same noise, with a note for the user. Settings that wou
 picture and are not implemented are refused by name, never ignored.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from loadsheet.engine.image.noise_schedule import (
     FlowNoise,
     Noise,
     TimestepSpacing,
+    Walk,
 )
 from loadsheet.engine.image.samplers import SAMPLERS, Sampler
 from loadsheet.errors import SpecError
@@ -22,6 +24,8 @@ from loadsheet.errors import SpecError
 Config = Mapping[str, object]
 
 _EULER = "EulerDiscreteScheduler"
+_DDIM = "DDIMScheduler"
+_DPM = "DPMSolverMultistepScheduler"
 _FLOW_EULER = "FlowMatchEulerDiscreteScheduler"
 # other ways to sample a network trained on betas; Euler on those betas serves them all
 _BETA_SCHEDULERS = frozenset(
@@ -40,7 +44,22 @@ _BETA_SCHEDULERS = frozenset(
         "UniPCMultistepScheduler",
     }
 )
-_SAMPLER_OF_PREDICTION = {"epsilon": "euler", "v_prediction": "euler_v"}
+_WALKS = {_EULER: Walk.EULER, _DDIM: Walk.DDIM, _DPM: Walk.DPM_MULTISTEP}
+_SAMPLER_OF_WALK = {Walk.EULER: "euler", Walk.DDIM: "ddim", Walk.DPM_MULTISTEP: "dpmpp_2m"}
+_SUFFIX_OF_PREDICTION = {"epsilon": "", "v_prediction": "_v"}
+# what these samplers are here; asked for anything else, Euler replaces them. Values are those that
+# are implemented, with the published default where it is another
+_DDIM_HERE: Config = {"clip_sample": False, "thresholding": False}
+_DDIM_DEFAULTS: dict[str, object] = {"clip_sample": True, "timestep_spacing": "leading"}
+_DPM_HERE: Config = {
+    "algorithm_type": "dpmsolver++",
+    "solver_order": 2,
+    "solver_type": "midpoint",
+    "thresholding": False,
+    "use_lu_lambdas": False,
+    "variance_type": None,
+    "lambda_min_clipped": -math.inf,
+}
 # settings that change the noise, with the one value that is implemented
 _FIXED_BETA: Config = {
     "trained_betas": None,
@@ -78,10 +97,16 @@ def read_sampling(config: Config) -> Sampling:
     if name == _FLOW_EULER:
         return _flow_sampling(config)
     if name == _EULER:
-        return _beta_sampling(config)
+        return _beta_sampling(config, Walk.EULER)
+    if name == _DDIM and _is_here(_DDIM_DEFAULTS | dict(config), _DDIM_HERE):
+        return _beta_sampling(_DDIM_DEFAULTS | dict(config), Walk.DDIM)
+    if name == _DPM and _is_here(config, _DPM_HERE):
+        return _beta_sampling(config, Walk.DPM_MULTISTEP)
     if name in _BETA_SCHEDULERS:
         return _beta_sampling(
-            config, note=f"{name} is not implemented; sampling with Euler on its noise schedule"
+            config,
+            Walk.EULER,
+            note=f"{name} is not implemented; sampling with Euler on its noise schedule",
         )
     known = ", ".join([_EULER, _FLOW_EULER, *sorted(_BETA_SCHEDULERS)])
     raise SpecError(f"scheduler_config.json names {name}; supported are {known}")
@@ -98,9 +123,14 @@ def _flow_sampling(config: Config) -> Sampling:
     )
 
 
-def _beta_sampling(config: Config, note: str = "") -> Sampling:
+def _is_here(config: Config, here: Config) -> bool:
+    """Whether every setting is absent or the one that is implemented."""
+    return all(config.get(key, value) in (None, value) for key, value in here.items())
+
+
+def _beta_sampling(config: Config, walk: Walk, note: str = "") -> Sampling:
     _refuse_unless(config, _FIXED_BETA)
-    prediction = _choice(config, "prediction_type", "epsilon", tuple(_SAMPLER_OF_PREDICTION))
+    prediction = _choice(config, "prediction_type", "epsilon", tuple(_SUFFIX_OF_PREDICTION))
     curve = _choice(config, "beta_schedule", BetaCurve.LINEAR, tuple(BetaCurve))
     spacing = _choice(config, "timestep_spacing", TimestepSpacing.LINSPACE, tuple(TimestepSpacing))
     noise = BetaNoise(
@@ -113,8 +143,11 @@ def _beta_sampling(config: Config, note: str = "") -> Sampling:
         has_karras_sigmas=bool(config.get("use_karras_sigmas")),
         sigma_min=_optional_number(config, "sigma_min"),
         sigma_max=_optional_number(config, "sigma_max"),
+        walk=walk,
+        ends_clean=walk is not Walk.DDIM or bool(config.get("set_alpha_to_one", True)),
     )
-    return Sampling(noise=noise, sampler=SAMPLERS[_SAMPLER_OF_PREDICTION[prediction]], note=note)
+    sampler = SAMPLERS[_SAMPLER_OF_WALK[walk] + _SUFFIX_OF_PREDICTION[prediction]]
+    return Sampling(noise=noise, sampler=sampler, note=note)
 
 
 def _refuse_unless(config: Config, fixed: Config) -> None:

@@ -4,7 +4,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+)
 from torch import Tensor
 
 from loadsheet.engine.image.noise_schedule import BetaNoise, FlowNoise, NoiseSchedule
@@ -119,3 +124,71 @@ def test_a_perfect_flow_leads_to_the_data() -> None:
 def test_per_image_numbers_broadcast_over_an_image() -> None:
     x_BCHW = torch.ones(2, 3, 4, 5)
     assert (per_image([2.0, 3.0], x_BCHW) * x_BCHW).sum(dim=(1, 2, 3)).tolist() == [120, 180]
+
+
+SCALED = {  # samplers whose published form works on x / sqrt(1 + σ²)
+    "DDIMScheduler": DDIMScheduler,
+    "DPMSolverMultistepScheduler": DPMSolverMultistepScheduler,
+}
+SCALED_CONFIGS = [
+    {"_class_name": "DDIMScheduler", **SD_BETAS, "set_alpha_to_one": False, "steps_offset": 1},
+    {"_class_name": "DDIMScheduler", **SD_BETAS, "prediction_type": "v_prediction"},
+    {"_class_name": "DDIMScheduler", "timestep_spacing": "trailing"},
+    {"_class_name": "DPMSolverMultistepScheduler", **SD_BETAS},
+    {"_class_name": "DPMSolverMultistepScheduler", **SD_BETAS, "prediction_type": "v_prediction"},
+    {"_class_name": "DPMSolverMultistepScheduler", **SD_BETAS, "timestep_spacing": "leading"},
+    {"_class_name": "DPMSolverMultistepScheduler", "timestep_spacing": "trailing"},
+    {"_class_name": "DPMSolverMultistepScheduler", **SD_BETAS, "use_karras_sigmas": True},
+]
+
+
+def scaled_trajectory(config: dict[str, object], noise: Tensor, num_steps: int) -> list[Tensor]:
+    scheduler = SCALED[str(config["_class_name"])].from_config({"clip_sample": False, **config})
+    scheduler.set_timesteps(num_steps)
+    x_t, trajectory = noise * scheduler.init_noise_sigma, []
+    for timestep in scheduler.timesteps:
+        prediction = fake_denoiser(x_t, float(timestep))
+        x_t = scheduler.step(prediction, timestep, x_t, return_dict=False)[0]
+        trajectory.append(x_t)
+    return trajectory
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 5, 20, 50])
+@pytest.mark.parametrize(
+    "config", SCALED_CONFIGS, ids=lambda config: "-".join(map(str, config.values()))
+)
+def test_scaled_trajectories_equal_diffusers(config: dict[str, object], num_steps: int) -> None:
+    noise = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(5))
+    sampling = read_sampling({"clip_sample": False, **config})
+    assert sampling.note == ""
+    schedule = sampling.noise.schedule(num_steps)
+    x_t = noise * schedule.init_noise_sigma
+    history = [(), ()]
+    for i, expected in enumerate(scaled_trajectory(config, noise, num_steps)):
+        prediction = fake_denoiser(x_t * schedule.input_scales[i], schedule.timesteps[i])
+        x_t, history = sampling.sampler.step(prediction, x_t, [i, i], [schedule] * 2, history)
+        assert len(history[0]) == sampling.sampler.num_history
+        is_last = i + 1 == num_steps  # what the last step gives is scaled already
+        scale = 1.0 if is_last else (1 + schedule.sigmas[i + 1] ** 2) ** -0.5
+        # float32 numbers of size 300 and more on the linear betas
+        assert (x_t * scale - expected).abs().max() <= 1e-4 * max(1, expected.abs().max() / 30)
+
+
+@pytest.mark.parametrize("name", ["dpmpp_2m", "dpmpp_2m_v"])
+def test_multistep_batches_of_unlike_histories_equal_single_steps(name: str) -> None:
+    sampler, schedule = SAMPLERS[name], BetaNoise().schedule(6)
+    generator = torch.Generator().manual_seed(1)
+    x_t, prediction, past = torch.randn(3, 3, 4, 2, 2, generator=generator)
+    histories = [(), (past[0],), (past[1],)]
+    step_idx = [0, 3, 5]  # first, in the middle, last
+    together, kept = sampler.step(prediction, x_t, step_idx, [schedule] * 3, histories)
+    for b in range(3):
+        row = slice(b, b + 1)
+        alone, _ = sampler.step(
+            prediction[row], x_t[row], step_idx[row], [schedule], histories[row]
+        )
+        assert torch.equal(together[row], alone)
+        assert kept[b][0].shape == (4, 2, 2)
+    without, _ = sampler.step(prediction, x_t, step_idx, [schedule] * 3, [()] * 3)
+    assert not torch.equal(without[1], together[1])
+    assert torch.equal(without[2], together[2])

@@ -53,7 +53,9 @@ def test_absent_keys_take_the_published_defaults() -> None:
     assert flow.sampler is SAMPLERS["euler"]
 
 
-@pytest.mark.parametrize("name", ["PNDMScheduler", "DDIMScheduler", "DPMSolverMultistepScheduler"])
+@pytest.mark.parametrize(
+    "name", ["PNDMScheduler", "HeunDiscreteScheduler", "UniPCMultistepScheduler"]
+)
 def test_another_sampler_is_replaced_with_a_note(name: str) -> None:
     config = {"beta_start": 0.002, "beta_schedule": "scaled_linear", "clip_sample": False}
     sampling = read_sampling({"_class_name": name, **config})
@@ -62,6 +64,37 @@ def test_another_sampler_is_replaced_with_a_note(name: str) -> None:
     assert sampling.note == (
         f"{name} is not implemented; sampling with Euler on its noise schedule"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "sampler"),
+    [("DDIMScheduler", "ddim"), ("DPMSolverMultistepScheduler", "dpmpp_2m")],
+)
+def test_ddim_and_dpm_solver_are_what_the_folder_asks_for(name: str, sampler: str) -> None:
+    config = {"_class_name": name, "clip_sample": False}
+    sampling = read_sampling(config)
+    assert (sampling.sampler, sampling.note) == (SAMPLERS[sampler], "")
+    of_v = read_sampling({**config, "prediction_type": "v_prediction"})
+    assert of_v.sampler is SAMPLERS[f"{sampler}_v"]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("DDIMScheduler", {}),  # clips by default
+        ("DDIMScheduler", {"clip_sample": False, "thresholding": True}),
+        ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
+        ("DPMSolverMultistepScheduler", {"solver_order": 3}),
+        ("DPMSolverMultistepScheduler", {"solver_type": "heun"}),
+        ("DPMSolverMultistepScheduler", {"lambda_min_clipped": -5.1}),
+    ],
+)
+def test_kinds_that_are_not_here_are_replaced_with_a_note(
+    name: str, setting: dict[str, object]
+) -> None:
+    sampling = read_sampling({"_class_name": name, **setting})
+    assert sampling.sampler is SAMPLERS["euler"]
+    assert sampling.note.startswith(f"{name} is not implemented")
 
 
 @pytest.mark.parametrize(
