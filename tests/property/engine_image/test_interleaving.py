@@ -25,6 +25,7 @@ SCHEDULERS = {
     "euler": {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"},
     "euler_v": {"_class_name": "EulerDiscreteScheduler", "prediction_type": "v_prediction"},
     "flow": {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0},
+    "dpmpp_2m": {"_class_name": "DPMSolverMultistepScheduler", "beta_schedule": "scaled_linear"},
 }
 
 
