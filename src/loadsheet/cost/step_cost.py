@@ -79,9 +79,10 @@ class ImageStepCost:
         if not isinstance(shape, ImageShape):
             raise ConfigError(f"an image model runs no {kind} step of tokens")
         key = (kind, shape)
-        if key not in self._priced:
-            self._priced[key] = image_step_seconds(self._model, kind, shape)
-        return self._priced[key]
+        seconds = self._priced.get(key)
+        if seconds is None:
+            seconds = self._priced[key] = image_step_seconds(self._model, kind, shape)
+        return seconds
 
 
 class EncoderStepCost:

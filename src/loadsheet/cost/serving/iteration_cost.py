@@ -26,6 +26,7 @@ class IterationCost:
     prompt_tokens: int = _PREFIX
     decode: DecodeCurve = field(init=False)
     _chunk: dict[int, tuple[float, float]] = field(default_factory=dict)
+    _weights_s: float | None = None
 
     def __post_init__(self) -> None:
         self.decode = DecodeCurve(price=self._price_decode, contexts=self.contexts)
@@ -47,8 +48,14 @@ class IterationCost:
         prompt_s = self.chunk_s(tokens, cached) + host_s
         if not batch:
             return prompt_s
-        weights_s = min(self.decode_s(1, 1), self.chunk_s(1, 0) + host_s)
-        return prompt_s + max(self.decode_s(batch, context) - weights_s, 0.0)
+        return prompt_s + max(self.decode_s(batch, context) - self._weights(), 0.0)
+
+    def _weights(self) -> float:
+        """One pass over the weights, and the host: what prompts and decodes share."""
+        if self._weights_s is None:
+            host_s = self.engine.iteration_us * 1e-6
+            self._weights_s = min(self.decode_s(1, 1), self.chunk_s(1, 0) + host_s)
+        return self._weights_s
 
     def _price_decode(self, batch: int, context: int) -> float:
         return decode_seconds(self.model, self.engine, batch, context)
