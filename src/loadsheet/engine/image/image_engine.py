@@ -33,8 +33,13 @@ _MAX_SEED = 2**63 - 1
 class ImageEngine:
     """One image model on one device. `admit` and `release` may be called while `run` works."""
 
-    def __init__(self, pipeline: ImagePipeline) -> None:
+    def __init__(
+        self, pipeline: ImagePipeline, of_share: Mapping[float, ImagePipeline] | None = None
+    ) -> None:
+        """`of_share` computes the same as `pipeline` on a share of the device; steps of other
+        shares run on `pipeline` itself."""
         self.pipeline = pipeline
+        self._of_share = dict(of_share or {})
         self._orders: dict[str, ImageOrder] = {}
         self._states: dict[str, ImageState] = {}
         self._unconditional: dict[Size, Conditioning] = {}  # of "", at most one per size
@@ -93,22 +98,26 @@ class ImageEngine:
         batch, shape = plan.batch, plan.shape
         if not isinstance(batch, ImageBatch) or not isinstance(shape, ImageShape):
             raise ExecutorError(f"step {plan.step_id} of kind {plan.kind} is not an image step")
+        pipeline = self._of_share.get(plan.share, self.pipeline)
         with torch.inference_mode():
             match plan.kind:
                 case StepKind.ENCODE:
-                    return self._encode(batch, shape)
+                    return self._encode(pipeline, batch, shape)
                 case StepKind.DENOISE:
-                    return self._denoise(batch, shape)
+                    return self._denoise(pipeline, batch, shape)
                 case StepKind.VAE_DECODE:
-                    return self._decode(batch, shape)
+                    return self._decode(pipeline, batch, shape)
         raise ExecutorError(f"the image engine runs no {plan.kind} steps")
 
-    def _encode(self, batch: ImageBatch, shape: ImageShape) -> tuple[StepOutput, ...]:
+    def _encode(
+        self, pipeline: ImagePipeline, batch: ImageBatch, shape: ImageShape
+    ) -> tuple[StepOutput, ...]:
         """Prompts to conditioning, seeds to first latents. A text that repeats is encoded once."""
         orders = [_find(self._orders, item.request_id) for item in batch.items]
         for order in orders:
             _check_shape(order, shape)
-        encoded = self._encode_texts({text for order in orders for text in order.texts}, shape)
+        texts = {text for order in orders for text in order.texts}
+        encoded = self._encode_texts(pipeline, texts, shape)
         for order in orders:
             self._states[order.request_id] = ImageState(
                 order=order,
@@ -118,7 +127,9 @@ class ImageEngine:
             del self._orders[order.request_id]
         return ()
 
-    def _denoise(self, batch: ImageBatch, shape: ImageShape) -> tuple[StepOutput, ...]:
+    def _denoise(
+        self, pipeline: ImagePipeline, batch: ImageBatch, shape: ImageShape
+    ) -> tuple[StepOutput, ...]:
         states = [_find(self._states, item.request_id) for item in batch.items]
         _check_one_adapter(states)
         for item, state in zip(batch.items, states, strict=True):
@@ -128,7 +139,7 @@ class ImageEngine:
                     f"{item.request_id} was planned at step {item.step_idx} but stands at"
                     f" {state.step_idx} of {state.schedule.num_steps}"
                 )
-        latents_BCHW, histories = denoise_step(self.pipeline, states, is_guided=shape.is_guided)
+        latents_BCHW, histories = denoise_step(pipeline, states, is_guided=shape.is_guided)
         failed: list[StepOutput] = []
         for idx, (state, is_sound) in enumerate(
             zip(states, _all_finite(latents_BCHW), strict=True)
@@ -142,7 +153,9 @@ class ImageEngine:
             state.step_idx += 1
         return tuple(failed)
 
-    def _decode(self, batch: ImageBatch, shape: ImageShape) -> tuple[StepOutput, ...]:
+    def _decode(
+        self, pipeline: ImagePipeline, batch: ImageBatch, shape: ImageShape
+    ) -> tuple[StepOutput, ...]:
         states = [_find(self._states, item.request_id) for item in batch.items]
         for state in states:
             _check_shape(state.order, shape)
@@ -151,7 +164,7 @@ class ImageEngine:
                     f"{state.order.request_id} cannot be decoded: it stands at step"
                     f" {state.step_idx} of {state.schedule.num_steps}"
                 )
-        x_BCHW = self.pipeline.decoder(torch.cat([state.latents_1CHW for state in states]))
+        x_BCHW = pipeline.decoder(torch.cat([state.latents_1CHW for state in states]))
         return tuple(
             ImageOutput(request_id=state.order.request_id, pixels_HWC=to_pixels(x_CHW))
             if is_sound
@@ -159,12 +172,14 @@ class ImageEngine:
             for state, x_CHW, is_sound in zip(states, x_BCHW, _all_finite(x_BCHW), strict=True)
         )
 
-    def _encode_texts(self, texts: set[str], shape: ImageShape) -> dict[str, Conditioning]:
+    def _encode_texts(
+        self, pipeline: ImagePipeline, texts: set[str], shape: ImageShape
+    ) -> dict[str, Conditioning]:
         encoded = {"": self._empty_prompt((shape.width, shape.height))}
         fresh = tuple(sorted(texts - {""}))
         if fresh:
             prompts = Prompts(texts=fresh, width=shape.width, height=shape.height)
-            encoded.update(zip(fresh, self.pipeline.encode(prompts).rows(), strict=True))
+            encoded.update(zip(fresh, pipeline.encode(prompts).rows(), strict=True))
         return encoded
 
     def _empty_prompt(self, size: Size) -> Conditioning:

@@ -27,6 +27,9 @@ class LatentDecoder:
 
     def __call__(self, latents_BChw: Tensor) -> Tensor:
         z_BChw = latents_BChw / self.scale + self.shift
+        return self._decode(z_BChw)
+
+    def _decode(self, z_BChw: Tensor) -> Tensor:
         x_BCHW: Tensor = self.vae.decode(z_BChw.to(self._dtype), return_dict=False)[0]
         return x_BCHW.float()
 

@@ -5,6 +5,7 @@ with a warning. Shapes: B prompts, T tokens, D hidden.
 """
 
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from loadsheet.engine.encoder.pooling import sentence_embedding
 from loadsheet.engine.image.conditioning import Conditioning, Prompts
 
 logger = logging.getLogger(__name__)
+
+States = Callable[[Tensor, Tensor], Tensor]
+"""Hidden states [B, T, D] of ids and mask [B, T], however they are computed."""
 
 
 class PromptTokenizer:
@@ -43,14 +47,26 @@ class PromptTokenizer:
 class ClipTextEncoder:
     """SD 1.x: every padded position of CLIP's last hidden state conditions, none is masked."""
 
-    def __init__(self, tokenizer: PromptTokenizer, model: CLIPTextModel) -> None:
+    def __init__(
+        self, tokenizer: PromptTokenizer, model: CLIPTextModel, states: States | None = None
+    ) -> None:
+        """`states` computes the same as `model` in another way."""
         self._tokenizer = tokenizer
-        self._model = model
+        self.model = model
+        self._states = states
+
+    def through(self, states: States) -> "ClipTextEncoder":
+        return ClipTextEncoder(self._tokenizer, self.model, states)
 
     def __call__(self, prompts: Prompts) -> Conditioning:
-        ids_BT, _ = self._tokenizer(prompts.texts)
-        hidden_BTD: Tensor = self._model(input_ids=ids_BT).last_hidden_state
+        ids_BT, mask_BT = self._tokenizer(prompts.texts)
+        hidden_BTD = (self._states or self._run)(ids_BT, mask_BT)
         return Conditioning(tensors={"encoder_hidden_states": hidden_BTD})
+
+    def _run(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        del mask_BT
+        hidden_BTD: Tensor = self.model(input_ids=ids_BT).last_hidden_state
+        return hidden_BTD
 
 
 class MiniLMTextEncoder:
@@ -60,18 +76,21 @@ class MiniLMTextEncoder:
     times sqrt(D) so that its entries have variance 1.
     """
 
-    def __init__(self, tokenizer: PromptTokenizer, model: BertModel) -> None:
+    def __init__(
+        self, tokenizer: PromptTokenizer, model: BertModel, states: States | None = None
+    ) -> None:
+        """The weights of `model` may serve embeddings and classifiers too. `states` computes the
+        same as it in another way."""
         self._tokenizer = tokenizer
-        self._model = model
+        self.model = model
+        self._states = states
 
-    @property
-    def model(self) -> BertModel:
-        """Its weights may serve embeddings and classifiers too."""
-        return self._model
+    def through(self, states: States) -> "MiniLMTextEncoder":
+        return MiniLMTextEncoder(self._tokenizer, self.model, states)
 
     def __call__(self, prompts: Prompts) -> Conditioning:
         ids_BT, mask_BT = self._tokenizer(prompts.texts)
-        hidden_BTD: Tensor = self._model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        hidden_BTD = (self._states or self._run)(ids_BT, mask_BT)
         return Conditioning(
             tensors={
                 "encoder_hidden_states": hidden_BTD,
@@ -79,3 +98,7 @@ class MiniLMTextEncoder:
                 "class_labels": sentence_embedding(hidden_BTD, mask_BT).to(hidden_BTD.dtype),
             }
         )
+
+    def _run(self, ids_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        hidden_BTD: Tensor = self.model(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        return hidden_BTD
