@@ -1,6 +1,6 @@
 """What else there was: candidates with reasons, cheaper and dearer plans, and what breaks first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 
 from loadsheet.planner.column import Column
@@ -14,7 +14,7 @@ from loadsheet.planner.search import Finalist
 from loadsheet.planner.spread import reduced_costs, spread
 
 FACTORS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-_FEW_FACTORS = (1.0, 2.0)
+_FEW_FACTORS = (1.0,)
 _MANY_OPTIONS = 300
 _MAX_CANDIDATES = 200
 
@@ -24,19 +24,27 @@ def candidates(problem: Problem, chosen: Finalist) -> tuple[Candidate, ...]:
     200, of the rejected those of single models first."""
     used = set(chosen.solution.counts)
     dear = _too_dear(problem)
+    ranked = sorted(
+        ((_rank(pair, used, dear), column_name(*pair), pair) for pair in problem.options),
+        key=lambda row: row[:2],
+    )
     rows = []
-    for offer, option in problem.options:
-        name = column_name(offer, option)
+    for _, name, (offer, option) in ranked[:_MAX_CANDIDATES]:
         if name in used:
-            rank, standing, reason = 0.0, Standing.CHOSEN, "in the plan"
+            standing, reason = Standing.CHOSEN, "in the plan"
         elif option.rejection:
-            rank, standing, reason = 1e9 + len(option.fits), Standing.REJECTED, option.rejection
+            standing, reason = Standing.REJECTED, option.rejection
         else:
-            rank, standing = 1.0 + dear.get(name, 0.0), Standing.FEASIBLE
-            reason = _not_chosen(problem, dear.get(name))
-        rows.append((rank, name, _candidate(offer, option, standing, reason)))
-    rows.sort(key=lambda row: row[:2])
-    return tuple(candidate for _, _, candidate in rows[:_MAX_CANDIDATES])
+            standing, reason = Standing.FEASIBLE, _not_chosen(problem, dear.get(name))
+        rows.append(_candidate(offer, option, standing, reason))
+    return tuple(rows)
+
+
+def _rank(pair: tuple[Offer, Option], used: Set[str], dear: Mapping[str, float]) -> float:
+    name = column_name(*pair)
+    if name in used:
+        return 0.0
+    return 1e9 + len(pair[1].fits) if pair[1].rejection else 1.0 + dear.get(name, 0.0)
 
 
 def _too_dear(problem: Problem) -> dict[str, float]:
@@ -54,8 +62,10 @@ def _too_dear(problem: Problem) -> dict[str, float]:
 
 
 def _not_chosen(problem: Problem, dear: float | None) -> str:
-    if dear is None:
+    if dear is None and problem.objective is Objective.GOODPUT:
         return "could serve; another mix serves more"
+    if dear is None:
+        return "promises leave no time beside the decode tax"
     unit = "dollars" if problem.objective is Objective.COST else "devices"
     if dear > 1e-3:
         return f"its work costs {dear:.0%} fewer {unit} elsewhere"
@@ -81,9 +91,11 @@ def _candidate(offer: Offer, option: Option, standing: Standing, reason: str) ->
     )
 
 
-def pareto(problem: Problem, chosen: Finalist, progress: Progress) -> tuple[ParetoPoint, ...]:
-    """Closed-form plans for less and more traffic, alone and shared, with what the simulations
-    taught; those that another one beats in money and traffic are left out."""
+def pareto(
+    problem: Problem, found: Sequence[Finalist], chosen: Finalist, progress: Progress
+) -> tuple[ParetoPoint, ...]:
+    """The plans `found`, and closed-form ones for less and more traffic, alone and shared, with
+    what the simulations taught. Large problems have only the former."""
     if problem.objective is Objective.GOODPUT:
         return ()
     factors = FACTORS if len(problem.options) <= _MANY_OPTIONS else _FEW_FACTORS
@@ -91,8 +103,10 @@ def pareto(problem: Problem, chosen: Finalist, progress: Progress) -> tuple[Pare
     for number, factor in enumerate(factors):
         progress("pricing other loads", number, len(factors))
         for may_share in (False, True):
-            if factor == 1.0 and may_share == chosen.may_share:
-                points.append(_point(problem, chosen.solution, 1.0, may_share, is_chosen=True))
+            own = [one for one in found if factor == 1.0 and one.may_share == may_share]
+            if own:
+                is_chosen = own[0] is chosen
+                points.append(_point(problem, own[0].solution, 1.0, may_share, is_chosen=is_chosen))
                 continue
             solution = problem.program(may_share=may_share, factor=factor).solve()
             if solution is not None:

@@ -30,7 +30,7 @@ def make_plan(question: Question, progress: Progress = silent) -> Plan:
     it; ConfigError for a question that makes no sense."""
     problem = problem_of(question, progress)
     silo = search(problem, may_share=False, progress=progress)
-    shared = search(problem, may_share=True, progress=progress)
+    shared = search(problem, may_share=True, progress=progress, beside=silo)
     chosen = better_of(problem, silo, shared)
     if chosen is None:
         raise infeasible(problem)
@@ -69,7 +69,7 @@ def _plan(
         is_checked=None if chosen.check is None else chosen.check.is_met,
         sharing=verdict,
         candidates=candidates(problem, chosen),
-        pareto=pareto(problem, chosen, progress),
+        pareto=pareto(problem, [one for one in (silo, shared) if one], chosen, progress),
         losses=lost,
         schedules=(),
         notes=_notes(problem, chosen),
@@ -128,7 +128,7 @@ def _cost(problem: Problem, chosen: Finalist) -> Figure | None:
     for offer in problem.offers:
         number = used.get(offer.name, 0)
         if not offer.may_stop:
-            number = offer.number or number
+            number = max(offer.owned, number)
         dollars += number * (offer.usd_per_hour or 0.0)
     notes = {
         offer.device.price.note

@@ -9,12 +9,13 @@ from loadsheet.hardware.device import Device
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """`number` of them, None for any number; `node_devices` share a fast link. `usd_per_hour` of
-    one device is the catalogue's lower price or the user's; those that may not stop are paid in
-    any case, so that using them costs nothing."""
+    """`owned` of them, `number` to be had, None for any number; `node_devices` share a fast link.
+    `usd_per_hour` of one device is the catalogue's lower price or the user's; those that may not
+    stop are paid in any case, so that using them costs nothing."""
 
     name: str
     device: Device
+    owned: int
     number: int | None
     node_devices: int
     usd_per_hour: float | None
@@ -35,12 +36,13 @@ def offers_of(cluster: Cluster) -> tuple[Offer, ...]:
     names = [key[0] for key in groups]
     offers = []
     for (name, price, size, may_stop), nodes in groups.items():
-        number = sum(count for _, count in nodes) * size
+        owned = sum(count for _, count in nodes) * size
         offers.append(
             Offer(
                 name=name if names.count(name) == 1 else f"{name}/{nodes[0][0].name}",
                 device=nodes[0][0].device,
-                number=None if name in cluster.unlimited else number,
+                owned=owned,
+                number=None if name in cluster.unlimited else owned,
                 node_devices=size,
                 usd_per_hour=price,
                 may_stop=may_stop,

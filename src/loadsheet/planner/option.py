@@ -13,8 +13,10 @@ from loadsheet.workload.request import RequestKind
 from loadsheet.workload.slo import TextSLO
 
 _FULLEST = 0.98
-_SPLITS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_SPLITS = (0.0, 0.5, 1.0)  # promises are tightest at an end, or between
 _MAX_TOGETHER = 3
+_FEW_MODELS = 6  # of more only pairs are tried
+_EXACT_SIZES, _GROWTH = 12, 1.15  # sizes of pools at which the closed form is evaluated
 
 
 @dataclass(slots=True)
@@ -25,7 +27,15 @@ class Option:
     fits: tuple[ModelFit, ...]
     correction: float = 1.0
     rejection: str = ""
+    tax: float = field(init=False)
+    classes: tuple[ClassFit, ...] = field(init=False)
+    _decode_part: float = field(init=False)
     _shares: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tax = sum(fit.tax for fit in self.fits)
+        self.classes = tuple(one for fit in self.fits for one in fit.classes)
+        self._decode_part = _decode_part(self.classes)
 
     @property
     def device(self) -> Device:
@@ -49,14 +59,6 @@ class Option:
         return len(self.fits) > 1
 
     @property
-    def classes(self) -> tuple[ClassFit, ...]:
-        return tuple(one for fit in self.fits for one in fit.classes)
-
-    @property
-    def tax(self) -> float:
-        return sum(fit.tax for fit in self.fits)
-
-    @property
     def lines(self) -> tuple[LedgerLine, ...]:
         """Of one device, without KV blocks and latents. One process, one step at a time: the
         runtime and the widest moment count once."""
@@ -75,11 +77,12 @@ class Option:
         return usable_bytes(self.device) - self.used_bytes
 
     def share(self, num_replicas: int) -> float:
-        """The fullest that each of so many replicas may run, decode tax included."""
-        if num_replicas not in self._shares:
-            closed = largest_share(lambda used: self._keeps(num_replicas, used), _FULLEST)
-            self._shares[num_replicas] = closed
-        return min(_FULLEST, self._shares[num_replicas] * self.correction)
+        """The fullest that each of so many replicas may run, decode tax included. Beyond a dozen
+        that of the next smaller size on a grid."""
+        size = _grid_size(num_replicas)
+        if size not in self._shares:
+            self._shares[size] = largest_share(lambda used: self._keeps(size, used), _FULLEST)
+        return min(_FULLEST, self._shares[size] * self.correction)
 
     def max_rps(self, one: ClassFit, num_replicas: int = 1) -> float:
         """Of one class by itself, on each replica."""
@@ -121,18 +124,25 @@ class Option:
         wait = wait_s(percentile, servers, queue / left, one.service_s / left, variability)
         return blocked_s + one.alone_s / left + wait
 
-    @property
-    def _decode_part(self) -> float:
-        """Of the seconds that replies take beyond the tax, those that are not prompts."""
-        texts = [one for one in self.classes if one.demand.kind is RequestKind.TEXT]
-        whole = sum(one.demand.planned_rps * one.seconds for one in texts)
-        prompts = sum(one.demand.planned_rps * one.prompt_s for one in texts)
-        return 1 - prompts / whole if whole else 0.0
-
     def blocked_s(self, one: ClassFit) -> float:
         """The longest step of another model, which nobody interrupts."""
         others = [fit.step_s for fit in self.fits if fit.model.name != one.demand.model]
         return max(others, default=0.0)
+
+
+def _decode_part(classes: Sequence[ClassFit]) -> float:
+    """Of the seconds that replies take beyond the tax, those that are not prompts."""
+    texts = [one for one in classes if one.demand.kind is RequestKind.TEXT]
+    whole = sum(one.demand.planned_rps * one.seconds for one in texts)
+    prompts = sum(one.demand.planned_rps * one.prompt_s for one in texts)
+    return 1 - prompts / whole if whole else 0.0
+
+
+def _grid_size(number: int) -> int:
+    if number <= _EXACT_SIZES:
+        return number
+    power = math.floor(math.log(number / _EXACT_SIZES) / math.log(_GROWTH))
+    return math.floor(_EXACT_SIZES * _GROWTH**power)
 
 
 def _limit_s(one: ClassFit) -> float:
@@ -143,7 +153,7 @@ def _limit_s(one: ClassFit) -> float:
 def options_of(fits: Sequence[ModelFit], private: Set[str] = frozenset()) -> list[Option]:
     """All sets of models that one kind of replica can hold, each alone first; those that cannot
     work carry their rejection. Sharing is for replicas of one device, and not for `private`
-    models. Of three or more models only sets whose pairs work are tried."""
+    models; of many models only pairs are tried, of few also threes whose pairs work."""
     alone = [check(Option(fits=(fit,))) for fit in fits]
     single = [
         option.fits[0]
@@ -152,7 +162,9 @@ def options_of(fits: Sequence[ModelFit], private: Set[str] = frozenset()) -> lis
     ]
     sets: list[tuple[ModelFit, ...]] = [(fit,) for fit in single]
     shared: list[Option] = []
-    while sets and len(sets[0]) < _MAX_TOGETHER:
+    models = {fit.model.name for fit in fits}
+    most = _MAX_TOGETHER if len(models) <= _FEW_MODELS else 2
+    while sets and len(sets[0]) < most:
         tried = [
             check(Option(fits=(*chosen, fit)))
             for chosen in sets

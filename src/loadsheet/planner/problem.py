@@ -59,18 +59,17 @@ class Problem:
         factor: float = 1.0,
         objective: Objective | None = None,
         unlimited: frozenset[str] = frozenset(),
+        favourites: frozenset[str] = frozenset(),
     ) -> Program:
         """For `factor` times the planned traffic; offers in `unlimited` never run out."""
         goal = objective or self.objective
         return Program(
             columns=[self.column(*pair, goal) for pair in self.working(may_share=may_share)],
             demands={one.name: factor * one.planned_rps for one in self.demands},
-            devices={
-                offer.name: None if offer.name in unlimited else offer.number
-                for offer in self.offers
-            },
+            devices={offer.name: _limit(offer, goal, unlimited) for offer in self.offers},
             spare=self.question.workload.planning.spare_replicas,
             has_most_goodput=goal is Objective.GOODPUT,
+            favourites=favourites,
         )
 
     def column(self, offer: Offer, option: Option, objective: Objective) -> Column:
@@ -87,6 +86,13 @@ class Problem:
             free=float(option.free_bytes),
             share=option.share,
         )
+
+
+def _limit(offer: Offer, goal: Objective, unlimited: frozenset[str]) -> int | None:
+    """The most traffic is asked of the devices that are there."""
+    if goal is Objective.GOODPUT:
+        return offer.owned
+    return None if offer.name in unlimited else offer.number
 
 
 def column_name(offer: Offer, option: Option) -> str:

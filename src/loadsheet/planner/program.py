@@ -12,7 +12,7 @@ replica per pool may be kept spare (N-1): its room does not count. For goodput, 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -25,9 +25,10 @@ from loadsheet.planner.spread import reduced_costs, spread
 
 _EXACT_SIZES = 12
 _GROWTH = 1.3  # from tier to tier beyond
-_MAX_COLUMNS = 48
+_MAX_COLUMNS = 40
+_FEW_REPLICAS = 60  # one of more matters little
 _GAP = 2e-3
-_TIME_LIMIT_S = 8.0
+_TIME_LIMIT_S = 3.0
 _MOST = 1 << 14
 
 
@@ -43,13 +44,16 @@ class Solution:
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """`devices` by name: how many there are, None for as many as needed."""
+    """`devices` by name: how many there are, None for as many as needed. Columns named in
+    `favourites` are never left out before the search."""
 
     columns: Sequence[Column]
     demands: Mapping[str, float]
     devices: Mapping[str, int | None]
     spare: int = 0
     has_most_goodput: bool = False
+    favourites: frozenset[str] = frozenset()
+    _most: dict[str, int] = field(default_factory=dict)
 
     def solve(self) -> Solution | None:
         """None when the demand cannot be served; raises nothing."""
@@ -69,6 +73,11 @@ class Program:
 
     def most(self, column: Column) -> int:
         """Replicas beyond which a column gains nothing; 0 where promises leave no time at all."""
+        if column.name not in self._most:
+            self._most[column.name] = self._most_of(column)
+        return self._most[column.name]
+
+    def _most_of(self, column: Column) -> int:
         if column.share(_MOST) <= column.tax + 1e-6:
             return 0
         limit = self.devices[column.device]
@@ -80,7 +89,7 @@ class Program:
         held = sum(self.demands[name] * each for name, each in column.held.items())
         needed = int(max(work / full, held / max(column.free, 1.0))) + 2 + self.spare
         while column.room(needed, self.spare) < work and needed < (by_fleet or _MOST):
-            needed += 1 + needed // 8
+            needed += 1 + needed // 4
         return needed if by_fleet is None else min(needed, by_fleet)
 
     def rates_for(self, counts: Mapping[str, int], goal: float | None = None) -> Solution | None:
@@ -107,11 +116,12 @@ class Program:
         for name in self.demands:  # and each class keeps two ways out
             own = [index for index in ranked if name in usable[index].seconds]
             kept += own[:2]
+        kept += [index for index in ranked if usable[index].name in self.favourites]
         return [usable[index] for index in sorted(set(kept))]
 
     def _polish(self, found: Solution) -> Solution:
         """Take replicas away while the demand still fits: tiers are careful inside."""
-        if self.has_most_goodput:
+        if self.has_most_goodput or sum(found.counts.values()) > _FEW_REPLICAS:
             return found
         costs = {column.name: column.cost for column in self.columns}
         best, improved = found, True

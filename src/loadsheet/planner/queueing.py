@@ -52,7 +52,7 @@ def largest_share(fits: Callable[[float], bool], high: float) -> float:
     if fits(high):
         return high
     low = 0.0
-    for _ in range(24):
+    for _ in range(14):
         middle = (low + high) / 2
         low, high = (middle, high) if fits(middle) else (low, middle)
     return low

@@ -51,13 +51,16 @@ class Finalist:
         return sum((one.offer.usd_per_hour or 0.0) * one.num_devices for one in self.placements)
 
 
-def search(problem: Problem, *, may_share: bool, progress: Progress) -> Finalist | None:
+def search(
+    problem: Problem, *, may_share: bool, progress: Progress, beside: Finalist | None = None
+) -> Finalist | None:
     """The best finalist; one that misses a promise only where no other was found; None where the
-    closed form has no solution."""
+    closed form has no solution. The options of the plan `beside` stay in the running."""
+    favourites = frozenset(beside.solution.counts) if beside else frozenset()
     best: Finalist | None = None
     kind = "shared" if may_share else "silo"
     for number in range(1, _ROUNDS + 1):
-        found = _solve(problem, may_share, number)
+        found = _solve(problem, may_share, number, favourites)
         if found is None or (
             best is not None and best.is_met and not _better(problem, found, best)
         ):
@@ -82,8 +85,10 @@ def better_of(problem: Problem, silo: Finalist | None, shared: Finalist | None) 
     return shared if _better(problem, shared, silo) else silo
 
 
-def _solve(problem: Problem, may_share: bool, number: int) -> Finalist | None:
-    solution = problem.program(may_share=may_share).solve()
+def _solve(
+    problem: Problem, may_share: bool, number: int, favourites: frozenset[str]
+) -> Finalist | None:
+    solution = problem.program(may_share=may_share, favourites=favourites).solve()
     if solution is None or not solution.counts:
         return None
     return Finalist(
