@@ -1,11 +1,12 @@
 """A few seconds of one replica of each group, simulated: token iterations and image steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from loadsheet.planner.demand import Demand
 from loadsheet.planner.plan import Plan, PlannedGroup
 from loadsheet.planner.problem import Problem
+from loadsheet.sched.plan import StepKind
 from loadsheet.sim.deployment import Deployment
 from loadsheet.sim.plan_simulation import Simulator
 from loadsheet.sim.span import Span
@@ -18,6 +19,8 @@ _MOST_GROUPS = 6  # shown; a page is no log file
 _MOST_SPANS = 1200
 _SHOWN_S, _WARMUP_S = 5.0, 5.0
 _PICTURES = 4.0  # of the slowest image, at least
+_ARRIVALS, _SEARCH_S = 3.0, 120.0  # of the rarest class, looked for so long
+_BEFORE = 0.1  # of the window, ahead of the first image
 
 OnGroup = Callable[[int, int], None]
 """(groups done, groups in all)."""
@@ -57,26 +60,35 @@ def _gantt(group: PlannedGroup, problem: Problem) -> Gantt:
         default=0.0,
     )
     shown_s = max(_SHOWN_S, _PICTURES * slowest)
-    start_s = max(_WARMUP_S, shown_s)
+    rarest = min((load.rate_rps / each for load in loads), default=1.0)
+    search_s = min(max(shown_s, _ARRIVALS / rarest), max(_SEARCH_S, shown_s))
     workload = Workload(
         name=group.replicas.name,
         traffic=tuple(steady(demands[load.name], load.rate_rps / each) for load in loads),
         run=RunPlan(drain_s=0.0),
     )
     seed = problem.question.workload.seed
-    simulator = Simulator(book=problem.book, trace_s=(start_s, start_s + shown_s))
+    simulator = Simulator(book=problem.book, trace_s=(_WARMUP_S, _WARMUP_S + search_s))
     alone = Deployment(groups=(replace(group.replicas, num_replicas=1),))
-    result = simulator.run(alone, workload, seconds=shown_s, seed=seed, warmup=start_s)
+    result = simulator.run(alone, workload, seconds=search_s, seed=seed, warmup=_WARMUP_S)
     spans = sorted(result.replicas[0].spans, key=lambda span: span.start_s)
+    start_s = _start_s(spans, shown_s, _WARMUP_S + search_s)
+    kept = [s for s in spans if s.end_s > start_s and s.start_s < start_s + shown_s]
     return Gantt(
         group=group.replicas.name,
         device=group.replicas.device,
         seed=seed,
         start_s=start_s,
         seconds=shown_s,
-        spans=tuple(spans[:_MOST_SPANS]),
-        is_cut=len(spans) > _MOST_SPANS,
+        spans=tuple(kept[:_MOST_SPANS]),
+        is_cut=len(kept) > _MOST_SPANS,
     )
+
+
+def _start_s(spans: Sequence[Span], shown_s: float, end_s: float) -> float:
+    """A little before the first image, where there is one: that is what one wants to see."""
+    first = next((span.start_s for span in spans if span.kind is not StepKind.TEXT), _WARMUP_S)
+    return min(max(_WARMUP_S, first - _BEFORE * shown_s), end_s - shown_s)
 
 
 def steady(demand: Demand, rate_rps: float) -> Traffic:

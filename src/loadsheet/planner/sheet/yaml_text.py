@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 Yaml = str | int | float | bool | None | Sequence["Yaml"] | Mapping[str, "Yaml"]
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*")
+# what YAML does not print as it is: controls, line separators, the byte order mark
+_ODD = re.compile(
+    "[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
@@ -30,11 +34,8 @@ def _lines(value: Yaml) -> list[str]:
 
 
 def _entry(head: str, value: Yaml) -> list[str]:
-    if isinstance(value, str) and "\n" in value:
-        return [
-            f"{head} |",
-            *(f"  {line}" if line else "" for line in value.rstrip("\n").split("\n")),
-        ]
+    if isinstance(value, str) and _is_block(value):
+        return [f"{head} |", *(f"  {line}" for line in value.removesuffix("\n").split("\n"))]
     if isinstance(value, Mapping | Sequence) and not isinstance(value, str):
         if not value:
             return [f"{head} {'{}' if isinstance(value, Mapping) else '[]'}"]
@@ -42,6 +43,20 @@ def _entry(head: str, value: Yaml) -> list[str]:
     return [f"{head} {_scalar(value)}"]
 
 
+def _is_block(text: str) -> bool:
+    """Whether a literal block means the same: lines that end in one newline, the first flush."""
+    lines = text.split("\n")
+    return (
+        len(lines) > 2
+        and lines[-1] == ""
+        and all(line.isascii() and line.isprintable() and line.strip() for line in lines[:-1])
+        and not lines[0][:1].isspace()
+    )
+
+
 def _scalar(value: str | int | float | bool | None) -> str:
     is_plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS
-    return str(value) if is_plain else json.dumps(value, ensure_ascii=False)
+    if is_plain:
+        return str(value)
+    quoted = json.dumps(value, ensure_ascii=False)
+    return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)

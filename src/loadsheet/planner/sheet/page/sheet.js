@@ -11,7 +11,9 @@ function explain(target) {
 }
 document.addEventListener("click", (event) => explain(event.target));
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && event.target.matches?.("g[data-why]")) explain(event.target);
+  if (event.key !== "Enter" || !event.target.matches?.("g[data-why]")) return;
+  event.preventDefault();  // or it would press the button of the dialog, too
+  explain(event.target);
 });
 
 if (data.pools.length) {
