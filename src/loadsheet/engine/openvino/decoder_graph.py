@@ -1,6 +1,6 @@
 """The Llama-family decoder of `engine.text.decoder` as an OpenVINO graph of one ragged step.
 
-    inputs   token_ids [N]; cos, sin [N, 1, E] of their positions; past_lens [S]; begins [S + 1];
+    inputs   token_ids [N]; cos, sin [N, 1, 1, E] of their positions; past_lens [S]; begins [S + 1];
              blocks [B] and block_begins [S + 1], the block tables end to end; max_context; rows
              [R]; key and value cache blocks
     output   logits [R, V], of the chosen rows only
@@ -28,11 +28,11 @@ from loadsheet.engine.openvino.graph import (
     parameter,
     scalar,
     split_last,
-    swapped_halves,
     widened,
 )
 from loadsheet.engine.openvino.weight_file import WeightFile
 
+_ALL = slice(None)
 BLOCK_TOKENS = 32  # what the CPU plugin's kernels are written for
 
 _INTS = {
@@ -56,7 +56,7 @@ class _Builder:
         self._weights = weights
         self._config = weights.config
         self._cache_type = cache_type
-        angles = [-1, 1, self._config.head_dim]
+        angles = [-1, 1, 1, self._config.head_dim]
         self._inputs = {
             **{name: parameter(name, Type.i32, dims) for name, dims in _INTS.items()},
             **{name: parameter(name, Type.f32, angles) for name in ("cos", "sin")},
@@ -80,15 +80,18 @@ class _Builder:
         config = self._config
         size_X, size_Y = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
         qkv = self._linear(self._rms_norm(x_ND, f"{idx}.attention_norm"), f"{idx}.qkv")
-        q_NX, k_NY, v_NY = split_last(qkv, [size_X, size_Y, size_Y])
-        q_NX = self._rope(q_NX, config.num_heads, rotation)
-        k_NY = self._rope(k_NY, config.num_kv_heads, rotation)
+        qk_NZ, v_NY = split_last(qkv, [size_X + size_Y, size_Y])
+        rotated_NZ = self._rope(qk_NZ, config.num_heads + config.num_kv_heads, rotation)
+        q_NX, k_NY = split_last(rotated_NZ, [size_X, size_Y])
         seen_NX = self._attend(idx, q_NX, k_NY, v_NY)
         return self._linear(ops.reshape(seen_NX, integers([-1, size_X]), False), f"{idx}.out")
 
     def _ffn_block(self, idx: int, x_ND: Value) -> Node:
-        gate_up = self._linear(self._rms_norm(x_ND, f"{idx}.ffn_norm"), f"{idx}.gate_up")
-        gate_NF, up_NF = split_last(gate_up, [self._config.ffn_size] * 2)
+        """Two products: one and a split of its columns would copy them."""
+        x_ND = self._rms_norm(x_ND, f"{idx}.ffn_norm")
+        size_F = self._config.ffn_size
+        gate_NF = self._linear(x_ND, f"{idx}.gate_up", slice(0, size_F))
+        up_NF = self._linear(x_ND, f"{idx}.gate_up", slice(size_F, None))
         return self._linear(ops.multiply(ops.swish(gate_NF), up_NF), f"{idx}.down")
 
     def _attend(self, idx: int, q_NX: Value, k_NY: Value, v_NY: Value) -> Value:
@@ -123,13 +126,15 @@ class _Builder:
         info["k_head_size"] = info["v_head_size"] = config.head_dim
         return attention.output(0)
 
-    def _rope(self, x_NY: Value, num_heads: int, rotation: tuple[Node, Node]) -> Node:
-        cos_N1E, sin_N1E = rotation
+    def _rope(self, x_NZ: Value, num_heads: int, rotation: tuple[Node, Node]) -> Node:
+        """Queries and keys at once. Written as the plugin's one operator for it is recognised: four
+        axes, the last named 3, and the second half negated by a product."""
+        cos_N11E, sin_N11E = rotation
         size_E = self._config.head_dim
-        x_NHE = ops.reshape(x_NY, integers([-1, num_heads, size_E]), False)
-        rotated = ops.add(
-            ops.multiply(x_NHE, cos_N1E), ops.multiply(swapped_halves(x_NHE), sin_N1E)
-        )
+        x_NH1E = ops.reshape(x_NZ, integers([-1, num_heads, 1, size_E]), False)
+        halves = ops.variadic_split(x_NH1E, integers(3), integers([size_E // 2] * 2)).outputs()
+        turned_NH1E = ops.concat([ops.multiply(halves[1], number(-1.0)), halves[0]], -1)
+        rotated = ops.add(ops.multiply(x_NH1E, cos_N11E), ops.multiply(turned_NH1E, sin_N11E))
         return ops.reshape(rotated, integers([-1, num_heads * size_E]), False)
 
     def _rms_norm(self, x_ND: Value, name: str) -> Node:
@@ -139,18 +144,19 @@ class _Builder:
             ops.multiply(x_ND, ops.divide(number(1.0), root)), widened(self._constant(name))
         )
 
-    def _linear(self, x_NI: Value, name: str) -> Node:
-        stored_OI = self._constant(name)
+    def _linear(self, x_NI: Value, name: str, outputs: slice = _ALL) -> Node:
+        stored_OI = self._constant(name, outputs)
         if name in self._weights.scales:  # the plugin knows int8 by this pattern, unmarked
-            weight_OI = ops.multiply(as_f32(stored_OI), constant(self._weights.scales[name]))
+            scales_O1 = constant(self._weights.scales[name][outputs])
+            weight_OI = ops.multiply(as_f32(stored_OI), scales_O1)
         else:
             weight_OI = widened(stored_OI)
         product = ops.matmul(x_NI, weight_OI, False, True)
         bias = f"{name}.bias"
         if bias not in self._weights.arrays:
             return product
-        return ops.add(product, widened(self._constant(bias)))
+        return ops.add(product, widened(self._constant(bias, outputs)))
 
-    def _constant(self, name: str) -> Node:
-        array = self._weights.arrays[name]
+    def _constant(self, name: str, outputs: slice = _ALL) -> Node:
+        array = self._weights.arrays[name][outputs]
         return constant(array, Type.bf16 if array.dtype == np.uint16 else None)

@@ -64,11 +64,5 @@ def widened(stored: Node) -> Node:
     return node
 
 
-def swapped_halves(x: Value) -> Node:
-    """(a, b) -> (-b, a) over the last axis: what rotary positions multiply with the sine."""
-    first, second = ops.split(x, integers(-1), 2).outputs()
-    return ops.concat([ops.multiply(second, number(-1.0)), first], -1)
-
-
 def split_last(x: Value, sizes: Sequence[int]) -> list[Output]:
     return list(ops.variadic_split(x, integers(-1), integers(sizes)).outputs())

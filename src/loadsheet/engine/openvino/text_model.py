@@ -81,9 +81,10 @@ class OpenVinoTextModel:
         for name, ints in _inputs(batch).items():
             request.set_tensor(name, ov.Tensor(ints))
         # not in the graph: there, bf16 would round positions above 256
-        angles_N1E = batch.positions_N.astype(np.float32)[:, None, None] * self._inv_freq_E
-        request.set_tensor("cos", ov.Tensor(np.cos(angles_N1E)))
-        request.set_tensor("sin", ov.Tensor(np.sin(angles_N1E)))
+        positions_N111 = batch.positions_N.astype(np.float32)[:, None, None, None]
+        angles_N11E = positions_N111 * self._inv_freq_E
+        request.set_tensor("cos", ov.Tensor(np.cos(angles_N11E)))
+        request.set_tensor("sin", ov.Tensor(np.sin(angles_N11E)))
         request.infer()
         if not batch.sampled_rows:
             return None
