@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,10 +13,12 @@ from loadsheet.cost.ledger import Ledger, LedgerLine, Owner
 from loadsheet.engine.adapter_host import TorchAdapterHost
 from loadsheet.engine.assets import ModelKind, ResolvedModel, resolve_model
 from loadsheet.engine.assets.checksum import sha256_of
+from loadsheet.engine.compiled import compiler_of
 from loadsheet.engine.encoder.boarding import EncoderBoarding, ImageTextEncoder
 from loadsheet.engine.encoder.classifier_folder import FULL_WEIGHTS
-from loadsheet.engine.engine_choice import OPENVINO, EngineChoice, choose_engine
+from loadsheet.engine.engine_choice import OPENVINO, TORCH, EngineChoice, choose_engine
 from loadsheet.engine.image.image_engine import ImageEngine
+from loadsheet.engine.image.pipeline import ImagePipeline
 from loadsheet.engine.image.pipeline_folder import open_pipeline
 from loadsheet.engine.image.text_encoder import MiniLMTextEncoder
 from loadsheet.engine.text.text_engine import TextEngine
@@ -30,9 +33,14 @@ from loadsheet.runtime.open_device import OpenDevice, Phase
 from loadsheet.sched.lane_rule import TEXT_LANE
 from loadsheet.sched.limits import DeviceLimits, ImageLimits, ImageSize, TextLimits
 
+if TYPE_CHECKING:
+    from loadsheet.engine.openvino.image_networks import ImageNetworks
+
 OnPhase = Callable[[str], None]
 
 _TORCH_BLOCK_TOKENS = 16
+# One step reads at most this much of prompts: OpenVINO reads 1024 tokens faster than twice 512.
+_CHUNK_TOKENS = {TORCH: 512, OPENVINO: 1024}
 _MAX_STEPS = 100
 
 
@@ -132,6 +140,7 @@ def _board_text(boarding: _Boarding, model: ResolvedModel) -> None:
             block_tokens=engine.block_tokens,
             max_context_tokens=engine.max_context_tokens,
             max_waiting=config.max_waiting_text,
+            max_chunk_tokens=_CHUNK_TOKENS[boarding.choice.name],
         )
     )
     boarding.cards.append(
@@ -175,7 +184,8 @@ def _board_image(boarding: _Boarding, model: ResolvedModel) -> None:
     config, start_s = boarding.config, time.perf_counter()
     boarding.on_phase(f"loading {model.name}")
     pipeline = open_pipeline(model.path, boarding.placement)
-    engine = ImageEngine(pipeline)
+    compiled = _compile_image(boarding, model, pipeline)
+    engine = ImageEngine(pipeline, compiled.of_share if compiled else None)
     boarding.time(f"load {model.name}", start_s)
     boarding.image_engines[model.name] = engine
     sizes = tuple(
@@ -213,7 +223,10 @@ def _board_image(boarding: _Boarding, model: ResolvedModel) -> None:
         weights = model.path / "text_encoder" / FULL_WEIGHTS
         boarding.text_encoders.append(
             ImageTextEncoder(
-                sha256=sha256_of(weights), model=pipeline.encode.model, owner=model.name
+                sha256=sha256_of(weights),
+                model=pipeline.encode.model,
+                owner=model.name,
+                states=compiled.states if compiled else {},
             )
         )
     if pipeline.note:
@@ -222,12 +235,14 @@ def _board_image(boarding: _Boarding, model: ResolvedModel) -> None:
 
 def _board_encoders(boarding: _Boarding) -> EncoderBoarding:
     config = boarding.config
+    compiler = compiler_of(config, boarding.choice)
     encoders = EncoderBoarding(
         placement=boarding.placement,
         max_waiting=config.max_waiting_encodes,
         on_phase=boarding.on_phase,
         cache_dir=config.cache_dir,
         loaned=tuple(boarding.text_encoders),
+        compile=compiler.encoder if compiler else None,
     )
     if config.embed is not None:
         encoders.embed(config.embed)
@@ -237,6 +252,22 @@ def _board_encoders(boarding: _Boarding) -> EncoderBoarding:
     boarding.cards += encoders.cards
     boarding.phases += encoders.phases
     return encoders
+
+
+def _compile_image(
+    boarding: _Boarding, model: ResolvedModel, pipeline: ImagePipeline
+) -> "ImageNetworks | None":
+    """None where torch computes images."""
+    compiler = compiler_of(boarding.config, boarding.choice)
+    if compiler is None:
+        return None
+    boarding.on_phase(f"compiling {model.name}")
+    networks = compiler.image(model.path, pipeline)
+    boarding.lines += [
+        _line(Owner.WEIGHTS, model.name, f"{part}, packed", num_bytes)
+        for part, num_bytes in networks.packed_bytes.items()
+    ]
+    return networks
 
 
 def _num_lanes(boarding: _Boarding, encoders: EncoderBoarding) -> int:

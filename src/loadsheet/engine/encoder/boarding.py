@@ -32,6 +32,7 @@ from loadsheet.engine.encoder.encoder_engine import EncoderEngine, SharedEncoder
 from loadsheet.engine.encoder.encoder_folder import load_encoder
 from loadsheet.engine.encoder.peft_adapter import read_peft_adapter
 from loadsheet.engine.image.lora import Adapters
+from loadsheet.engine.image.text_encoder import States
 from loadsheet.engine.torch_device import Placement
 from loadsheet.errors import AssetError, ConfigError
 from loadsheet.runtime.model_card import EncoderModelCard
@@ -44,11 +45,19 @@ _MAX_BATCH_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageTextEncoder:
-    """An encoder that an image model holds already: its weights' hash, and who owns them."""
+    """An encoder that an image model holds already: its weights' hash, and who owns them.
+
+    `states` computes the same as `model`, by share of the device.
+    """
 
     sha256: str
     model: nn.Module
     owner: str
+    states: Mapping[float, States] = field(default_factory=dict)
+
+
+Compile = Callable[[Path, nn.Module], tuple[Mapping[float, States], int]]
+"""The folder's encoder for every share of the device, and the bytes that its weights take there."""
 
 
 @dataclass(slots=True)
@@ -61,6 +70,7 @@ class EncoderBoarding:
     on_phase: Callable[[str], None]
     cache_dir: Path | None = None
     loaned: tuple[ImageTextEncoder, ...] = ()
+    compile: Compile | None = None
     engines: dict[str, EncoderEngine] = field(default_factory=dict)
     limits: list[EncoderLimits] = field(default_factory=list)
     cards: list[EncoderModelCard] = field(default_factory=list)
@@ -107,7 +117,11 @@ class EncoderBoarding:
             loan = next((one for one in self.loaned if one.sha256 == sha256), None)
             model = None if loan is None else loan.model
             base = load_encoder(folder, self.placement, model)
-            shared = SharedEncoder(base=base, adapters=Adapters(base.model))
+            states = {} if loan is None else loan.states
+            if self.compile is not None and not states:
+                states, packed_bytes = self.compile(folder, base.model)
+                self._line(name, "encoder, packed", packed_bytes)
+            shared = SharedEncoder(base=base, adapters=Adapters(base.model), states=states)
             part = "encoder" if loan is None else f"encoder (shared with {loan.owner})"
             self._line(name, part, shared.weight_bytes if loan is None else 0)
             self._bases[sha256] = shared

@@ -13,7 +13,7 @@ Shapes: B texts, T tokens, D hidden, L labels.
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from loadsheet.engine.encoder.encoder_folder import LoadedEncoder
 from loadsheet.engine.encoder.pooling import sentence_embedding
 from loadsheet.engine.image.component import num_weight_bytes
 from loadsheet.engine.image.lora import Adapters
+from loadsheet.engine.image.text_encoder import States
 from loadsheet.errors import ConfigError, ExecutorError
 from loadsheet.runtime.executor import EncoderOutput, FailedOutput, StepOutput
 from loadsheet.runtime.payload import EncodePayload
@@ -34,10 +35,12 @@ from loadsheet.workload.request import EncodeRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedEncoder:
-    """One base with all that its engines may add to it."""
+    """One base with all that its engines may add to it. `states` computes the same as its model
+    without adapters, in another way, on a share of the device."""
 
     base: LoadedEncoder
     adapters: Adapters
+    states: Mapping[float, States] = field(default_factory=dict)
 
     @property
     def weight_bytes(self) -> int:
@@ -80,7 +83,7 @@ class EncoderEngine:
             raise ExecutorError(f"{plan.model} is an encoder; it cannot run {plan.kind}")
         with self._lock:
             payloads = [_find(self._payloads, request_id) for request_id in plan.batch.texts]
-        pooled_BD = self._pool(payloads)
+        pooled_BD = self._pool(payloads, plan.share)
         return tuple(
             self._output(request_id, payload, pooled_D)
             for request_id, payload, pooled_D in zip(
@@ -88,7 +91,7 @@ class EncoderEngine:
             )
         )
 
-    def _pool(self, payloads: list[EncodePayload]) -> Tensor:
+    def _pool(self, payloads: list[EncodePayload], share: float) -> Tensor:
         """float32 [B, D] of length sqrt(D)."""
         rows = [torch.tensor(payload.token_ids) for payload in payloads]
         pad_id = self._shared.base.tokenizer.pad_token_id
@@ -96,9 +99,16 @@ class EncoderEngine:
         lengths_B1 = torch.tensor([[len(row)] for row in rows])
         mask_BT = (torch.arange(ids_BT.shape[1])[None] < lengths_B1).long()
         ids_BT, mask_BT = ids_BT.to(self._device), mask_BT.to(self._device)
+        return sentence_embedding(self._states(ids_BT, mask_BT, share), mask_BT)
+
+    def _states(self, ids_BT: Tensor, mask_BT: Tensor, share: float) -> Tensor:
+        compiled = self._shared.states.get(share)
+        if compiled is not None and self._adapter is None:
+            return compiled(ids_BT, mask_BT)
         with self._shared.adapters.wearing(self._adapter):
-            states = self._shared.base.model(input_ids=ids_BT, attention_mask=mask_BT)
-        return sentence_embedding(states.last_hidden_state, mask_BT)
+            answer = self._shared.base.model(input_ids=ids_BT, attention_mask=mask_BT)
+        states_BTD: Tensor = answer.last_hidden_state
+        return states_BTD
 
     def _output(self, request_id: str, payload: EncodePayload, pooled_D: Tensor) -> StepOutput:
         if payload.head is None:

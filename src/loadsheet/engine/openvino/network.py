@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from loadsheet.engine.cpu_cores import CpuShare
+from loadsheet.engine.image.component import quiet_transformers
 from loadsheet.engine.openvino.cpu import compile_on_cpu, core
 from loadsheet.errors import AssetError
 
@@ -67,7 +68,12 @@ def open_graph(folder: Path, precision: str, cache_dir: Path, source: Traceable)
 def traced(source: Traceable) -> ov.Model:
     """In float32 and with the weights as they are; the precision is chosen when it is compiled."""
     examples = tuple(_as_float32(tensor) for tensor in source.examples.values())
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+    with (
+        warnings.catch_warnings(),
+        quiet_transformers(),
+        torch.inference_mode(False),
+        torch.no_grad(),
+    ):
         # sizes that networks check on the way, and old attributes that the tracer touches
         warnings.simplefilter("ignore")
         module = _Traced(deepcopy(source.module).float(), source.function).eval()
