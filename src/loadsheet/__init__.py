@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from loadsheet.api.compare import compare
     from loadsheet.api.explain import explain, explain_training
+    from loadsheet.api.plan import plan
     from loadsheet.api.predict import predict
     from loadsheet.api.simulate import simulate
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compare", "explain", "explain_training", "predict", "simulate"]
+__all__ = ["__version__", "compare", "explain", "explain_training", "plan", "predict", "simulate"]
 
 _HOMES = {
     "compare": "loadsheet.api.compare",
     "explain": "loadsheet.api.explain",
     "explain_training": "loadsheet.api.explain",
+    "plan": "loadsheet.api.plan",
     "predict": "loadsheet.api.predict",
     "simulate": "loadsheet.api.simulate",
 }

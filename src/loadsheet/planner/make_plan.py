@@ -2,6 +2,7 @@
 
 from loadsheet import __version__
 from loadsheet.planner.alternatives import candidates, losses, pareto
+from loadsheet.planner.day import schedules
 from loadsheet.planner.forecast import forecast
 from loadsheet.planner.infeasible import infeasible
 from loadsheet.planner.placement import Placement
@@ -71,7 +72,7 @@ def _plan(
         candidates=candidates(problem, chosen),
         pareto=pareto(problem, [one for one in (silo, shared) if one], chosen, progress),
         losses=lost,
-        schedules=(),
+        schedules=schedules(problem, chosen.placements),
         notes=_notes(problem, chosen),
     )
 

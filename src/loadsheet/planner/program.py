@@ -28,7 +28,7 @@ _GROWTH = 1.3  # from tier to tier beyond
 _MAX_COLUMNS = 40
 _FEW_REPLICAS = 60  # one of more matters little
 _GAP = 2e-3
-_TIME_LIMIT_S = 3.0
+_NODES, _MANY_NODES = 400, 20_000  # not seconds: the same question has the same answer
 _MOST = 1 << 14
 
 
@@ -180,6 +180,7 @@ class _Matrix:
             scale = costs.sum() * max((high for _, _, high in tiers), default=1) or 1.0
             costs *= 1e-4 / scale
             costs[-1], low[-1], high[-1] = -1.0, 0.0, np.inf
+        nodes = _MANY_NODES if len(self.columns) <= _MAX_COLUMNS // 2 else _NODES
         integral = np.ones(size)
         integral[:num_x] = integral[-1] = 0
         result = milp(
@@ -187,7 +188,7 @@ class _Matrix:
             constraints=self._rows(size),
             bounds=Bounds(low, high),
             integrality=integral,
-            options={"mip_rel_gap": _GAP, "time_limit": _TIME_LIMIT_S},
+            options={"mip_rel_gap": _GAP, "node_limit": nodes},
         )
         return None if result.x is None else self._solution(result.x)
 
