@@ -27,7 +27,10 @@ def add_device_flags(parser: argparse.ArgumentParser) -> None:
 def add_serving_flags(parser: argparse.ArgumentParser) -> None:
     """Engine, memory, policy, queue bounds and promises."""
     parser.add_argument(
-        "--engine", choices=_ENGINES, default="auto", help="auto: openvino on CPUs, if installed"
+        "--engine",
+        choices=_ENGINES,
+        default="auto",
+        help="auto: openvino for text on CPUs, if installed; openvino: for all models",
     )
     group = parser.add_argument_group("load")
     group.add_argument("--policy", default=_DEFAULT.policy, help="slack or round-robin")

@@ -15,7 +15,8 @@ class DeviceConfig:
 
     `image_adapters` are low-rank weights over the image model.
     `kv_bytes` holds the KV cache of the text model, `latent_bytes` the state of started images.
-    `engine` is torch, or openvino on CPUs; `dtype` int8 is of weights alone, and openvino's.
+    `engine` is torch, or openvino on CPUs; `auto` is openvino there for text, and torch for images
+    and encoders. `dtype` int8 is of weights alone, and openvino's.
     `memory_bytes` bounds everything that the ledger counts; None means no bound.
     """
 
