@@ -10,21 +10,26 @@ running sequence is ever evicted.
 
 
 class BlockPool:
-    __slots__ = ("_free_ids", "_promised", "num_blocks")
+    __slots__ = ("_free_ids", "_fresh_id", "_promised", "num_blocks")
 
     def __init__(self, num_blocks: int) -> None:
         self.num_blocks = num_blocks
-        self._free_ids = list(range(num_blocks - 1, -1, -1))  # a stack: the lowest id leaves first
+        self._free_ids: list[int] = []  # a stack of those that came back
+        self._fresh_id = 0  # from here on never used: a pool costs nothing to make, however large
         self._promised = 0
 
     @property
     def num_available(self) -> int:
         """Blocks that are neither granted nor promised."""
-        return len(self._free_ids) - self._promised
+        return self._num_free - self._promised
 
     @property
     def num_granted(self) -> int:
-        return self.num_blocks - len(self._free_ids)
+        return self.num_blocks - self._num_free
+
+    @property
+    def _num_free(self) -> int:
+        return len(self._free_ids) + self.num_blocks - self._fresh_id
 
     def reserve(self, num_blocks: int) -> bool:
         """Promise blocks to a sequence; False, and nothing changes, when they are not there."""
@@ -39,6 +44,10 @@ class BlockPool:
         self._promised -= num_blocks
         block_ids = tuple(self._free_ids[: -num_blocks - 1 : -1])
         del self._free_ids[-num_blocks:]
+        missing = num_blocks - len(block_ids)
+        if missing:
+            block_ids += tuple(range(self._fresh_id, self._fresh_id + missing))
+            self._fresh_id += missing
         return block_ids
 
     def release(self, block_ids: list[int], num_promised: int) -> None:
@@ -48,6 +57,7 @@ class BlockPool:
 
     def check_integrity(self, granted: list[int], num_promised: int) -> None:
         """The sequences' own books and the pool's agree; every block is in exactly one place."""
-        assert sorted(granted + self._free_ids) == list(range(self.num_blocks)), "blocks lost"
+        assert sorted(granted + self._free_ids) == list(range(self._fresh_id)), "blocks lost"
+        assert self._fresh_id <= self.num_blocks, "more blocks than there are"
         assert num_promised == self._promised, f"promised {self._promised}, not {num_promised}"
-        assert 0 <= self._promised <= len(self._free_ids), "more promised than free"
+        assert 0 <= self._promised <= self._num_free, "more promised than free"
