@@ -79,10 +79,12 @@ class _Builder:
     def _attention_block(self, idx: int, x_ND: Value, rotation: tuple[Node, Node]) -> Node:
         config = self._config
         size_X, size_Y = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
-        qkv = self._linear(self._rms_norm(x_ND, f"{idx}.attention_norm"), f"{idx}.qkv")
-        qk_NZ, v_NY = split_last(qkv, [size_X + size_Y, size_Y])
-        rotated_NZ = self._rope(qk_NZ, config.num_heads + config.num_kv_heads, rotation)
-        q_NX, k_NY = split_last(rotated_NZ, [size_X, size_Y])
+        x_ND = self._rms_norm(x_ND, f"{idx}.attention_norm")
+        # queries and keys turn together; values apart, so that splitting them copies nothing
+        qk_NZ = self._linear(x_ND, f"{idx}.qkv", slice(0, size_X + size_Y))
+        v_NY = self._linear(x_ND, f"{idx}.qkv", slice(size_X + size_Y, None))
+        qk_NZ = self._rope(qk_NZ, config.num_heads + config.num_kv_heads, rotation)
+        q_NX, k_NY = split_last(qk_NZ, [size_X, size_Y])
         seen_NX = self._attend(idx, q_NX, k_NY, v_NY)
         return self._linear(ops.reshape(seen_NX, integers([-1, size_X]), False), f"{idx}.out")
 

@@ -6,8 +6,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from loadsheet.cache_root import cache_root
 from loadsheet.engine.assets import DEFAULT_TEXT_MODEL, ensure_assets
+from loadsheet.engine.cpu_cores import CpuShare
+from loadsheet.engine.openvino.text_model import OpenVinoTextModel
 from loadsheet.engine.text.decoder import ContiguousAttention, Decoder
+from loadsheet.engine.text.generate import generate
 from loadsheet.engine.text.linear import PlainLinear, build_linear
 from loadsheet.engine.text.text_engine import TextEngine
 from loadsheet.engine.text.text_model import TorchTextModel
@@ -175,3 +179,96 @@ def test_tokenizer_equals_that_of_transformers(smollm2) -> None:
     rendered = theirs.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)
     assert prompt_ids(smollm2) == rendered["input_ids"]
     assert ours.eos_ids == {theirs.eos_token_id}
+
+
+PROMPTS = (
+    "The capital of France is",
+    "Photosynthesis is the process by which",
+    "Once upon a time",
+    "def add(a, b):",
+    "The best way to learn",
+    "Water boils at",
+    "In 1969, humans first",
+    "A recipe for bread:",
+    "Dear Sir or Madam,",
+    "The opposite of hot is",
+    "To be or not to be",
+    "My favourite colour is",
+    "The three laws of motion",
+    "SELECT name FROM",
+    "Ships float because",
+    "Roses are red,",
+    "The moon goes around",
+    "An aeroplane is loaded so that",
+    "Two plus two is",
+    "日本の首都は",
+)
+
+
+def test_openvino_writes_what_our_decoder_writes(smollm2) -> None:
+    """fp32, greedy, 64 tokens of each prompt; all prompts share the steps of one engine."""
+    fp32 = Placement(device=torch.device("cpu"), dtype=torch.float32)
+    tokenizer, decoder = FolderTokenizer(smollm2), load_decoder(smollm2, fp32)
+    model = OpenVinoTextModel.from_folder(
+        smollm2,
+        dtype="fp32",
+        precision="fp32",
+        kv_bytes=len(PROMPTS) * 4 * 3 * 2**20,
+        cache_dir=cache_root() / "openvino",
+        shares={1.0: CpuShare(num_threads=1)},
+    )
+    engine = TextEngine(model, tokenizer)
+    prompts = {str(idx): tokenizer.encode(text) for idx, text in enumerate(PROMPTS)}
+    found = write_together(engine, prompts, 64)
+    for name, ids in prompts.items():
+        alone = generate(
+            decoder, ids, max_output_tokens=64, sampling=Sampling(temperature=0), eos_ids=()
+        )
+        assert found[name] == list(alone), PROMPTS[int(name)]
+
+
+def write_together(
+    engine: TextEngine, prompts: dict[str, tuple[int, ...]], num_tokens: int
+) -> dict[str, list[int]]:
+    chunks, grants = [], []
+    for idx, (name, ids) in enumerate(prompts.items()):
+        request = TextRequest(
+            request_id=name,
+            model="m",
+            arrival_s=0.0,
+            prompt_tokens=len(ids),
+            max_output_tokens=num_tokens,
+        )
+        payload = TextPayload(
+            prompt_ids=ids,
+            sampling=Sampling(temperature=0),
+            max_output_tokens=num_tokens,
+            is_eos_ignored=True,
+        )
+        engine.admit(request, payload)
+        num_blocks = -(-(len(ids) + num_tokens) // engine.block_tokens)
+        blocks = tuple(range(idx * 4, idx * 4 + num_blocks))
+        grants.append(BlockGrant(request_id=name, block_ids=blocks))
+        chunks.append(
+            PrefillChunk(request_id=name, num_tokens=len(ids), past_tokens=0, is_last=True)
+        )
+    batches = [TextBatch(decodes=(), chunks=tuple(chunks), grants=tuple(grants))]
+    batches += [TextBatch(decodes=tuple(prompts), chunks=(), grants=())] * (num_tokens - 1)
+    shape = TextShape(
+        num_decodes=0, decode_context_tokens=0, prefill_tokens=0, prefill_context_tokens=0
+    )
+    found: dict[str, list[int]] = {name: [] for name in prompts}
+    for batch in batches:
+        plan = StepPlan(
+            step_id=0,
+            kind=StepKind.TEXT,
+            model="m",
+            lane=0,
+            batch=batch,
+            shape=shape,
+            predicted_s=0.0,
+        )
+        for output in engine.run(plan):
+            assert isinstance(output, TextOutput)
+            found[output.request_id].append(output.token_id)
+    return found
