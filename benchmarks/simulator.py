@@ -5,7 +5,7 @@
 CPU time of one core for the whole of `Simulator.run`, from drawing requests to intervals, with the
 prices of llama-3.1-8b and sdxl on an H100 warm; median of three seeds (one from 20,000 requests on).
 CPU time leaves out what other processes took, but a busy neighbour still slows a core down: the
-result says how long a fixed loop took beside an idle core's time.
+result says how long a fixed loop took.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def measure(
 
 
 def loop_s() -> float:
-    """A loop of two million additions: 0.05 to 0.06 s on an idle core of this kind."""
+    """A loop of two million additions, to compare cores and busy moments with."""
     begin_s, total = time.process_time(), 0
     for number in range(2_000_000):
         total += number
