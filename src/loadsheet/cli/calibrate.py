@@ -186,7 +186,11 @@ def _engine_steps(
         entries={model.name: read_entry(model.path, model.name) for model in models},
         dtype=_DTYPES[device.facts["dtype"]],
         num_threads=int(device.facts["threads"]),
-        versions={**_versions(), "torch": device.facts["torch"]},
+        versions={
+            **_versions(),
+            "torch": device.facts["torch"],
+            "engine": device.facts["engine"],
+        },
         skipped=timer.skipped,
     )
 

@@ -31,7 +31,7 @@ def calibrated_prior(device: OpenDevice, config: DeviceConfig) -> AffinePrior | 
         logger.info("prior=plain reason=%s", error)
         return None
     if not _is_same(record, device):
-        logger.info("prior=plain reason=calibrated with other threads or dtype")
+        logger.info("prior=plain reason=calibrated with other threads, dtype or engine")
         return None
     prior = AffinePrior()
     for ref in filter(None, (config.text, config.image)):
@@ -43,8 +43,11 @@ def calibrated_prior(device: OpenDevice, config: DeviceConfig) -> AffinePrior | 
 
 
 def _is_same(record: CalibrationRecord, device: OpenDevice) -> bool:
-    threads, dtype = device.facts.get("threads"), device.facts.get("dtype")
-    return (str(record.host.num_threads), _DTYPES.get(record.dtype)) == (threads, dtype)
+    """Records from before there were two engines are torch's."""
+    names = ("threads", "dtype", "engine")
+    found = tuple(device.facts.get(name) for name in names)
+    engine = record.versions.get("engine", "torch")
+    return found == (str(record.host.num_threads), _DTYPES.get(record.dtype), engine)
 
 
 def _with_model(

@@ -18,7 +18,6 @@ from loadsheet.engine.text.text_engine import TextEngine
 from loadsheet.errors import ExecutorError
 from loadsheet.runtime.executor import StepResult
 from loadsheet.runtime.payload import EncodePayload, ImagePayload, Payload, TextPayload
-from loadsheet.sched.lane_rule import TEXT_LANE
 from loadsheet.sched.plan import EncoderBatch, StepPlan, TextBatch
 from loadsheet.workload.request import EncodeRequest, ImageRequest, Request, TextRequest
 
@@ -67,7 +66,8 @@ class TorchExecutor:
     def run(self, plan: StepPlan) -> StepResult:
         start_s = time.perf_counter()
         if self._cores is not None:
-            self._thread.bind(plan.lane, self._cores.of(plan.lane, plan.share))
+            cores = self._cores.of(plan.lane, plan.share)
+            self._thread.bind(cores, is_text=isinstance(plan.batch, TextBatch))
         engine = self._engine(plan)
         outputs = engine.run(plan)
         return StepResult(duration_s=time.perf_counter() - start_s, outputs=outputs)
@@ -90,13 +90,17 @@ class _BoundThread(threading.local):
     """What the calling thread is bound to; each lane has a thread of its own."""
 
     cores: tuple[int, ...] = ()
+    num_threads = 0
 
-    def bind(self, lane: int, cores: tuple[int, ...]) -> None:
+    def bind(self, cores: tuple[int, ...], *, is_text: bool) -> None:
+        # text computes elsewhere, and its few operations in torch need no team of workers
+        num_threads = 1 if is_text else len(cores)
         if cores != self.cores:
             bind_thread(cores)
-            # text computes elsewhere, and its few operations in torch need no team of workers
-            torch.set_num_threads(1 if lane == TEXT_LANE else len(cores))
             self.cores = cores
+        if num_threads != self.num_threads:
+            torch.set_num_threads(num_threads)
+            self.num_threads = num_threads
 
 
 def _find(engines: Mapping[str, Engine], model: str) -> Engine:
