@@ -24,7 +24,7 @@ from loadsheet.planner.rows import Rows
 from loadsheet.planner.spread import reduced_costs, spread
 
 _EXACT_SIZES = 12
-_GROWTH = 1.3  # from tier to tier beyond
+_GROWTH, _FAST_GROWTH = 1.3, 1.7  # from tier to tier beyond; in large programs
 _MAX_COLUMNS = 40
 _FEW_REPLICAS = 60  # one of more matters little
 _GAP = 2e-3
@@ -112,11 +112,11 @@ class Program:
         if relaxed is None:
             return usable
         ranked = sorted(range(len(usable)), key=lambda index: (relaxed[index], index))
-        kept = ranked[:_MAX_COLUMNS]
-        for name in self.demands:  # and each class keeps two ways out
-            own = [index for index in ranked if name in usable[index].seconds]
-            kept += own[:2]
-        kept += [index for index in ranked if usable[index].name in self.favourites]
+        kept = [index for index in ranked if usable[index].name in self.favourites]
+        kept += ranked[: _MAX_COLUMNS - len(kept) // 2]
+        if not self.favourites:
+            for name in self.demands:  # each class keeps two ways out
+                kept += [index for index in ranked if name in usable[index].seconds][:2]
         return [usable[index] for index in sorted(set(kept))]
 
     def _polish(self, found: Solution) -> Solution:
@@ -147,10 +147,11 @@ class _Matrix:
     def tiers(self) -> list[tuple[int, int, int]]:
         """(column, smallest, largest size) of every tier that offers room."""
         found = []
-        exact = _EXACT_SIZES if len(self.columns) <= _MAX_COLUMNS // 2 else 3
+        is_small = len(self.columns) <= _MAX_COLUMNS // 2
+        exact, growth = (_EXACT_SIZES, _GROWTH) if is_small else (3, _FAST_GROWTH)
         for index, column in enumerate(self.columns):
             most = self.program.most(column)
-            starts = tier_starts(1 + self.program.spare, most, exact)
+            starts = tier_starts(1 + self.program.spare, most, exact, growth)
             for place, low in enumerate(starts):
                 high = starts[place + 1] - 1 if place + 1 < len(starts) else most
                 if column.room(low, self.program.spare) > 0:
@@ -245,11 +246,11 @@ class _Matrix:
         return self.program.rates_for(counts)
 
 
-def tier_starts(first: int, most: int, exact: int) -> list[int]:
+def tier_starts(first: int, most: int, exact: int, growth: float) -> list[int]:
     """Every size up to `exact`, then growing steps."""
     starts = list(range(first, min(most, exact) + 1))
     size = max(first, exact + 1)
     while size <= most:
         starts.append(size)
-        size = max(size + 1, int(size * _GROWTH))
+        size = max(size + 1, int(size * growth))
     return starts
