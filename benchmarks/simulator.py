@@ -3,7 +3,7 @@
     python benchmarks/simulator.py --out benchmarks/results/simulator_HARDWARE_DATE.json
 
 CPU time of one core for the whole of `Simulator.run`, from drawing requests to intervals, with the
-prices of llama-3.1-8b and sdxl on an H100 warm; median of three seeds (one from 20,000 requests on).
+prices of llama-3.1-8b and sdxl on an H100 warm; median of three seeds (one above 20,000).
 CPU time leaves out what other processes took, but a busy neighbour still slows a core down: the
 result says how long a fixed loop took.
 """
