@@ -100,7 +100,7 @@ def _pool(plan: Plan, group: PlannedGroup, option: Option) -> Pool:
         spare=spare,
         usd_per_hour=None if group.usd_per_hour is None else group.usd_per_hour / each,
         tax=option.tax,
-        correction=min(1.0, group.max_utilisation / closed) if closed else 1.0,
+        correction=group.max_utilisation / closed if closed else 1.0,
         free_bytes=option.free_bytes,
         classes=tuple(_class(option, one, rates) for one in option.classes),
         tightest=_tightest(option, working, rates),

@@ -1,7 +1,8 @@
 // The planner's closed forms (planner/queueing.py, planner/option.py), so that sliders recompute
 // what a plan would answer. Same names, same units: seconds, requests per second, bytes.
 
-const FULLEST = 0.98, SPLITS = [0, 0.25, 0.5, 0.75, 1], MANY = 100, BISECTIONS = 24;
+const FULLEST = 0.98, SPLITS = [0, 0.5, 1], MANY = 100, BISECTIONS = 14;
+const EXACT_SIZES = 12, GROWTH = 1.15;
 
 /** erf by Kummer's series, which never cancels. */
 function erf(x) {
@@ -67,15 +68,23 @@ function keeps(pool, servers, used, factors) {
     splits.every((split) => latencyS(pool, one, servers, used, split, factors) <= one.limit_s));
 }
 
+/** The size of pool at which the closed form is evaluated: beyond a dozen the next smaller one. */
+function gridSize(servers) {
+  if (servers <= EXACT_SIZES) return servers;
+  const power = Math.floor(Math.log(servers / EXACT_SIZES) / Math.log(GROWTH));
+  return Math.floor(EXACT_SIZES * GROWTH ** power);
+}
+
 /** The fullest that each of so many replicas may run, decode tax included. */
 function share(pool, servers, factors) {
-  if (keeps(pool, servers, FULLEST, factors)) return FULLEST * pool.correction;
+  const size = gridSize(servers), most = (closed) => Math.min(FULLEST, closed * pool.correction);
+  if (keeps(pool, size, FULLEST, factors)) return most(FULLEST);
   let low = 0, high = FULLEST;
   for (let n = 0; n < BISECTIONS; n++) {
     const middle = (low + high) / 2;
-    if (keeps(pool, servers, middle, factors)) low = middle; else high = middle;
+    if (keeps(pool, size, middle, factors)) low = middle; else high = middle;
   }
-  return low * pool.correction;
+  return most(low);
 }
 
 /** Replica-seconds per second, and byte-seconds per second, that the classes ask for. */
