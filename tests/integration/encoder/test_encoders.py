@@ -1,4 +1,6 @@
 import base64
+import re
+from pathlib import Path
 
 import numpy as np
 import openai
@@ -133,3 +135,13 @@ def test_metrics_count_tokens_and_outcomes(served):
     assert served.metric(done) == requests + 1
     assert served.metric("loadsheet:encoder_requests_waiting") == 0
     assert served.http.get("/load").json()["server_load"] == 0
+
+
+def test_every_encoder_series_of_the_guide_is_exported(served):
+    embed(served, input=GOOD)
+    exported = served.http.get("/metrics").text
+    guide = (Path(__file__).parents[3] / "docs/guide/api.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(loadsheet:encoder_\w+)`", guide))
+    assert len(named) == 4
+    missing = {name for name in named if not re.search(rf"^{name}(_count)?[{{ ]", exported, re.M)}
+    assert missing == set()

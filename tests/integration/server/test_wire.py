@@ -128,7 +128,7 @@ def test_request_ids(app, sent, is_echoed):
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("POST", "/v1/audio/speech", 404, "unknown_url"),
         ("GET", "/nowhere", 404, "unknown_url"),
         ("GET", "/v1/models/", 404, "model_not_found"),
         ("GET", "/assets/nothing.js", 404, "unknown_url"),
