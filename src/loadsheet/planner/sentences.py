@@ -121,10 +121,14 @@ def _compare(problem: Problem, silo: Finalist, shared: Finalist, chosen: Finalis
     if silo.usd_per_hour is None or shared.usd_per_hour is None:
         return f"{winner} wins: {shared.num_devices} devices shared, {silo.num_devices} in silos."
     return (
-        f"{winner} wins: ${shared.usd_per_hour:,.2f} an hour on {shared.num_devices} devices "
+        f"{winner} wins: ${shared.usd_per_hour:,.2f} an hour on {_devices(shared)} "
         f"shared, ${silo.usd_per_hour:,.2f} on {silo.num_devices} in silos "
         f"({shared.usd_per_hour / silo.usd_per_hour - 1:+.0%})."
     )
+
+
+def _devices(found: Finalist) -> str:
+    return f"{found.num_devices} device{'' if found.num_devices == 1 else 's'}"
 
 
 def _reasons(chosen: Finalist) -> tuple[str, ...]:
