@@ -45,7 +45,7 @@ def device(**facts: str) -> OpenDevice:
         cards=(),
         ledger=Ledger(lines=()),
         phases=(),
-        facts={"device": "cpu", "dtype": "float32", "threads": "2", **facts},
+        facts={"device": "cpu", "engine": "torch", "dtype": "float32", "threads": "2", **facts},
         notes=(),
         adapters={},
     )
@@ -71,7 +71,10 @@ def test_a_fitting_calibration_prices_the_served_model(config, tmp_path) -> None
     assert prior(StepKind.TEXT, "tiny", step) > TYPICAL.text_step_s
 
 
-@pytest.mark.parametrize("facts", [{"device": "cuda:0"}, {"threads": "1"}, {"dtype": "bfloat16"}])
+@pytest.mark.parametrize(
+    "facts",
+    [{"device": "cuda:0"}, {"threads": "1"}, {"dtype": "bfloat16"}, {"engine": "openvino"}],
+)
 def test_another_device_or_setting_starts_plainly(config, tmp_path, facts: dict[str, str]) -> None:
     write_record(RECORD, record_file(tmp_path))
     assert calibrated_prior(device(**facts), config) is None
