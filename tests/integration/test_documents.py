@@ -86,6 +86,7 @@ def test_shell_blocks_run(block, flight, tmp_path):
 @pytest.mark.parametrize("block", blocks("python"))
 def test_python_blocks_run(block, flight, tmp_path):
     program = block.replace(ADDRESS, flight.url)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
