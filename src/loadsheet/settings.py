@@ -132,6 +132,15 @@ class Table:
             raise self.wrong(key, "a list of numbers")
         return tuple(float(value) for value in values)
 
+    def integers(self, key: str) -> tuple[int, ...]:
+        """A list of whole numbers; empty when absent."""
+        values = self.raw(key)
+        if values is None:
+            return ()
+        if not isinstance(values, list) or not all(type(value) is int for value in values):
+            raise self.wrong(key, "a list of whole numbers")
+        return tuple(values)
+
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; empty when absent."""
         values = self.raw(key)

@@ -60,9 +60,9 @@ def missing_runs(plan: ImageRunPlan, runs: Sequence[StyleRun]) -> list[StyleRun]
 
 
 def _runs(table: Table) -> list[StyleRun]:
-    styles = [find_style(name).key for name in _texts(table, "styles", list(TARGET_STYLES))]
-    methods = [parse_method(name) for name in _texts(table, "methods", [_DEFAULT.method.name])]
-    seeds = _integers(table, "seeds", [_DEFAULT.seed])
+    styles = [find_style(name).key for name in (table.texts("styles") or list(TARGET_STYLES))]
+    methods = [parse_method(name) for name in (table.texts("methods") or [_DEFAULT.method.name])]
+    seeds = table.integers("seeds") or [_DEFAULT.seed]
     num_steps = table.integer("num_steps", _DEFAULT.num_steps)
     batch_size = table.integer("batch_size", _DEFAULT.batch_size)
     learning_rate = table.optional_number("learning_rate")
@@ -80,21 +80,3 @@ def _runs(table: Table) -> list[StyleRun]:
         )
         for style, method, seed in itertools.product(styles, methods, seeds)
     ]
-
-
-def _texts(table: Table, key: str, default: list[str]) -> list[str]:
-    value = table.raw(key)
-    if value is None:
-        return default
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise table.wrong(key, "a list of texts")
-    return value
-
-
-def _integers(table: Table, key: str, default: list[int]) -> list[int]:
-    value = table.raw(key)
-    if value is None:
-        return default
-    if not isinstance(value, list) or not all(type(item) is int for item in value):
-        raise table.wrong(key, "a list of whole numbers")
-    return value

@@ -52,10 +52,10 @@ def missing_runs(
 
 
 def _configs(table: Table) -> list[TextAdaptationConfig]:
-    methods = [_method(table, name) for name in _texts(table, "methods", ["probe"])]
-    seeds = _integers(table, "seeds", [0])
-    domains = _texts(table, "train_domains", ["all"])
-    sizes = [size or None for size in _integers(table, "num_train", [0])]
+    methods = [_method(table, name) for name in (table.texts("methods") or ["probe"])]
+    seeds = table.integers("seeds") or [0]
+    domains = table.texts("train_domains") or ["all"]
+    sizes = [size or None for size in (table.integers("num_train") or [0])]
     epochs = table.integer("epochs", _DEFAULT.epochs)
     max_tokens = table.integer("max_tokens", _DEFAULT.max_tokens)
     batch_size = table.integer("batch_size", _DEFAULT.batch_size)
@@ -85,21 +85,3 @@ def _method(table: Table, name: str) -> TextMethod:
     if name not in list(TextMethod):
         raise table.wrong("methods", f"some of {', '.join(TextMethod)}")
     return TextMethod(name)
-
-
-def _texts(table: Table, key: str, default: list[str]) -> list[str]:
-    value = table.raw(key)
-    if value is None:
-        return default
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise table.wrong(key, "a list of texts")
-    return value
-
-
-def _integers(table: Table, key: str, default: list[int]) -> list[int]:
-    value = table.raw(key)
-    if value is None:
-        return default
-    if not isinstance(value, list) or not all(type(item) is int for item in value):
-        raise table.wrong(key, "a list of whole numbers")
-    return value

@@ -27,12 +27,11 @@ class Router(Protocol):
         ...
 
 
-class RoundRobinRouter:
-    """Each model's devices in turn."""
+class _DevicesByModel:
+    """Who serves which model, in the order they came."""
 
     def __init__(self) -> None:
         self._devices: dict[str, list[SimDevice]] = defaultdict(list)
-        self._turns: dict[str, int] = defaultdict(int)
 
     def add(self, device: SimDevice) -> None:
         for model in device.models:
@@ -41,6 +40,14 @@ class RoundRobinRouter:
     def remove(self, device: SimDevice) -> None:
         for model in device.models:
             self._devices[model].remove(device)
+
+
+class RoundRobinRouter(_DevicesByModel):
+    """Each model's devices in turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._turns: dict[str, int] = defaultdict(int)
 
     def changed(self, device: SimDevice) -> None:
         """Blind to work."""
@@ -89,20 +96,12 @@ class LeastWorkRouter:
             del devices[bisect_left(devices, key, key=_key)]
 
 
-class PowerOfTwoRouter:
+class PowerOfTwoRouter(_DevicesByModel):
     """Of two random devices the one with less work (Mitzenmacher, IEEE TPDS 2001)."""
 
     def __init__(self, seed: int = 0) -> None:
         self._random = Random(seed)
-        self._devices: dict[str, list[SimDevice]] = defaultdict(list)
-
-    def add(self, device: SimDevice) -> None:
-        for model in device.models:
-            self._devices[model].append(device)
-
-    def remove(self, device: SimDevice) -> None:
-        for model in device.models:
-            self._devices[model].remove(device)
+        super().__init__()
 
     def changed(self, device: SimDevice) -> None:
         """Work is read when it is needed."""
@@ -115,7 +114,7 @@ class PowerOfTwoRouter:
         return min(pair, key=lambda device: device.work_s)
 
 
-class SessionRouter:
+class SessionRouter(_DevicesByModel):
     """A conversation stays where it was, where its prefix may be cached, unless that device has
     more than `BOUND` times the mean work: then the next one in the session's own order
     (rendezvous hashing with bounded loads; Mirrokni, Thorup and Zadimoghaddam, SODA 2018).
@@ -124,17 +123,6 @@ class SessionRouter:
     """
 
     BOUND = 1.25
-
-    def __init__(self) -> None:
-        self._devices: dict[str, list[SimDevice]] = defaultdict(list)
-
-    def add(self, device: SimDevice) -> None:
-        for model in device.models:
-            self._devices[model].append(device)
-
-    def remove(self, device: SimDevice) -> None:
-        for model in device.models:
-            self._devices[model].remove(device)
 
     def changed(self, device: SimDevice) -> None:
         """Work is read when it is needed."""
